@@ -1,0 +1,44 @@
+# The two commands a newcomer needs: make demo, make test. Each does its own set-up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export OMP_WAIT_POLICY := passive
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check serve bench docs clean
+
+demo: $(READY)  ## MovieLens-100K end to end; the report is runs/demo/report.html
+	$(BIN)/headrace demo --out runs/demo
+
+test: $(READY)  ## every test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -q
+
+check: $(READY)  ## style, types, layers, code blocks of the docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/run_blocks.py
+
+serve: $(READY)  ## the API on the demo's result, http://127.0.0.1:8765/docs
+	test -f runs/demo/plan.json || $(BIN)/headrace demo --out runs/demo
+	$(BIN)/headrace serve runs/demo
+
+bench: $(READY)  ## speed, written to benchmarks/results
+	$(BIN)/python -m benchmarks.imports
+	$(BIN)/python -m benchmarks.answers
+
+docs: $(READY)  ## run the code blocks of README.md and docs/
+	$(BIN)/python docs/run_blocks.py
+
+clean:  ## the environment and what builds made
+	rm -rf $(VENV) runs dist
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Headrace needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "Can't make a virtual environment. On Debian: apt-get install python3-venv"; rm -rf $(VENV); exit 1; }
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)

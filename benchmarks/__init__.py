@@ -1,0 +1,1 @@
+"""Speed, measured: each script prints a table and keeps a dated JSON named by the hardware."""

@@ -1,0 +1,1 @@
+"""Several tasks to weights, from gradients or losses."""

@@ -1,0 +1,1 @@
+"""The graph of artifacts: the only room that calls the trainer."""

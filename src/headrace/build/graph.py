@@ -1,0 +1,59 @@
+"""stage(kind, config, inputs) → artifact: made once, found for ever after.
+
+A stage is a function of its named inputs, its config and its revision. It never reads "the latest".
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from headrace.artifacts.store import Artifact, Draft, Store, key_of
+from headrace.contracts.errors import ArtifactError
+from headrace.contracts.manifest import Manifest
+from headrace.contracts.progress import Progress, silent
+
+log = logging.getLogger(__name__)
+
+
+class Graph:
+    """reused, made: which stages were found and which were worked out, by kind and name, in order."""
+
+    def __init__(self, store: Store, progress: Progress = silent):
+        self.store, self.progress = store, progress
+        self.reused: list[str] = []
+        self.made: list[str] = []
+
+    def stage(
+        self,
+        kind: str,
+        make: Callable[[Draft], None],
+        *,
+        config: Any,
+        inputs: Mapping[str, Artifact] | None = None,
+        revision: int = 1,
+        personal: bool = False,
+        name: str = "",
+    ) -> Artifact:
+        """make writes into the draft's folder. personal: holds data about people."""
+        parents = {name: artifact.key for name, artifact in (inputs or {}).items()}
+        key = key_of(kind, config, parents, revision)
+        label = f"{kind} {name}".strip()
+        found = self.store.find(kind, key)
+        if found is not None:
+            self.reused.append(label)
+            log.info("%s: found %s", label, key)
+            return found
+        with self.store.create(Manifest(kind, key, revision, config, parents, personal=personal)) as draft:
+            make(draft)
+        made = self.store.find(kind, key)
+        if made is None:
+            raise ArtifactError(f"{self.store.root}: {label} was written and is not there. Is something else deleting files?")
+        self.made.append(label)
+        log.info("%s: made %s in %.1f s", label, key, made.manifest.seconds)
+        return made
+
+    def checkpoint(self, kind: str, config: Any, inputs: Mapping[str, Artifact], revision: int) -> tuple[Path, str]:
+        """Where a learned stage keeps its place, and the run it belongs to."""
+        key = key_of(kind, config, {name: artifact.key for name, artifact in inputs.items()}, revision)
+        return self.store.root / ".checkpoints" / f"{key}.safetensors", key

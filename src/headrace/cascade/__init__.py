@@ -1,0 +1,1 @@
+"""The stages joined into one object that trains, evaluates, explains and answers."""

@@ -1,0 +1,162 @@
+"""What a TOML asks for: which data, which stages with which settings, how it is measured."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt
+
+from headrace.build.components import component_class, settings_of
+from headrace.contracts.config import config, parse
+from headrace.contracts.errors import ConfigError, listed, nearest
+from headrace.contracts.kinds import Kind
+from headrace.data.settings import DataConfig
+from headrace.data.splits import SplitConfig
+from headrace.evaluate.ranking import parse_metric
+from headrace.methods.page import PAGES
+from headrace.methods.rank import RANKERS
+from headrace.methods.retrieve import RETRIEVERS
+
+SECTIONS = ("data", "kinds", "split", "retrieve", "rank", "page", "evaluate")
+
+
+@config
+class Retrieve:
+    """use: the retrievers whose proposals are joined. k: how many each proposes.
+
+    fallback: who answers where they leave a page short.
+    """
+
+    use: tuple[str, ...] = ("popularity", "itemknn", "sasrec")
+    k: Annotated[int, Gt(0)] = 100
+    fallback: str = "popularity"
+
+
+@config
+class Rank:
+    use: str = "dcnv2"
+    most_requests: Annotated[int, Gt(0)] = 20_000
+    """Steps of the rank window to learn from, a seeded sample where there are more."""
+
+
+@config
+class Page:
+    use: str = "explore"
+    seen_items: bool = False
+    """True: an item the user had before may be recommended again (groceries, music)."""
+
+
+@config
+class Evaluate:
+    metrics: tuple[str, ...] = ("recall@10", "ndcg@10")
+    baseline: str = "popularity"
+    most_requests: Annotated[int, Gt(0)] = 20_000
+    resamples: Annotated[int, Ge(100)] = 2000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for metric in self.metrics:
+            parse_metric(metric)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """settings: stage name -> component name -> its TOML section, checked. where: the file it came from."""
+
+    where: str
+    folder: Path
+    data: DataConfig
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    retrieve: Retrieve = field(default_factory=Retrieve)
+    rank: Rank = field(default_factory=Rank)
+    page: Page = field(default_factory=Page)
+    evaluate: Evaluate = field(default_factory=Evaluate)
+    settings: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    seed: int = 0
+
+    def of(self, stage: str, name: str) -> Mapping[str, Any]:
+        return self.settings.get(stage, {}).get(name, {})
+
+    @property
+    def retrievers(self) -> tuple[str, ...]:
+        """Those used, the fallback and the baseline, each once."""
+        return tuple(dict.fromkeys((*self.retrieve.use, self.retrieve.fallback, self.evaluate.baseline)))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A missing or broken file is an error that names the nearest one."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        close = nearest(path.name, [other.name for other in path.parent.glob("*.toml")] if path.parent.is_dir() else [])
+        raise ConfigError(f"{path}: there is no such file.{close}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path}: can't be read as TOML ({error}).") from None
+
+
+def plan_from(values: Mapping[str, Any], *, where: str, folder: Path) -> Plan:
+    """Checked whole: every mistake names the file, the section and the nearest right word. folder: what paths count from."""
+    for name, section in values.items():
+        if name == "seed":
+            continue
+        if name not in SECTIONS:
+            raise ConfigError(
+                f"{where}: [{name}] is not a section.{nearest(name, SECTIONS).replace(chr(34), '')} Sections: {listed(SECTIONS)}."
+            )
+        if not isinstance(section, Mapping):
+            raise ConfigError(f"{where}: {name} is {section!r}, expected a section [{name}].")
+    if "data" not in values:
+        raise ConfigError(f'{where}: [data] is missing. Say where the events are: [data] events = "events.csv".')
+    if not isinstance(values.get("seed", 0), int):
+        raise ConfigError(f"{where}: seed is {values['seed']!r}, expected a whole number.")
+    retrieve, retrievers = _stage(values, "retrieve", Retrieve, RETRIEVERS, where)
+    rank, rankers = _stage(values, "rank", Rank, RANKERS, where)
+    page, pages = _stage(values, "page", Page, PAGES, where)
+    kinds = {name: parse(Kind, kind, where=f"{where} [kinds.{name}]") for name, kind in values.get("kinds", {}).items()}
+    plan = Plan(
+        where=where,
+        folder=folder,
+        data=parse(DataConfig, values["data"], where=f"{where} [data]"),
+        kinds=kinds,
+        split=parse(SplitConfig, values.get("split", {}), where=f"{where} [split]"),
+        retrieve=retrieve,
+        rank=rank,
+        page=page,
+        evaluate=parse(Evaluate, values.get("evaluate", {}), where=f"{where} [evaluate]"),
+        settings={"retrieve": retrievers, "rank": rankers, "page": pages},
+        seed=values.get("seed", 0),
+    )
+    for name in plan.retrievers:
+        _check(name, plan.of("retrieve", name), RETRIEVERS, f"{where} [retrieve]")
+    _check(rank.use, plan.of("rank", rank.use), RANKERS, f"{where} [rank]")
+    _check(page.use, plan.of("page", page.use), PAGES, f"{where} [page]")
+    return plan
+
+
+def trusted(plan: Plan) -> tuple[str, ...]:
+    """The import paths the user's own TOML names."""
+    return tuple(name for name in (*plan.retrievers, plan.rank.use, plan.page.use) if ":" in name)
+
+
+def _stage(values: Mapping[str, Any], stage: str, kind: type, table: Mapping[str, str], where: str) -> Any:
+    """A stage's own keys, and the sections of its components: [retrieve] k = 100 and [retrieve.sasrec] dim = 64."""
+    section = values.get(stage, {})
+    own = {name: value for name, value in section.items() if not isinstance(value, Mapping)}
+    parts = {name: value for name, value in section.items() if isinstance(value, Mapping)}
+    settings: Any = parse(kind, own, where=f"{where} [{stage}]")
+    used = settings.use if isinstance(settings.use, tuple) else (settings.use,)
+    for name in parts:
+        if name not in table and name not in used:
+            raise ConfigError(
+                f"{where}: [{stage}.{name}] is not a component.{nearest(name, table)} "
+                f"Components of {stage}: {listed(sorted(table))}."
+            )
+    return settings, parts
+
+
+def _check(name: str, section: Mapping[str, Any], table: Mapping[str, str], where: str) -> None:
+    kind = component_class(name, table, where, trusted=(name,))
+    settings_of(kind, section, f"{where[:-1]}.{name}]")

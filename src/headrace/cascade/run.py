@@ -1,0 +1,104 @@
+"""A whole build: from a TOML to a generation, its report and one answer, all in one folder.
+
+store/        every artifact, by kind and key
+plan.json     what was asked for, so that the folder can be opened without the TOML
+report.json   every figure; report.html shows them
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import file_digest
+from pathlib import Path
+
+import numpy as np
+
+from headrace.artifacts.atomic import place
+from headrace.artifacts.store import Store
+from headrace.build.graph import Graph
+from headrace.cascade.answers import Answered, answer
+from headrace.cascade.evaluation import Measured, evaluate_cascade
+from headrace.cascade.pipeline import Pipeline
+from headrace.cascade.plan import plan_from, read_toml
+from headrace.contracts.errors import ConfigError, nearest
+from headrace.contracts.progress import Progress, silent
+from headrace.data import datasets
+from headrace.data.settings import DataConfig, check_sources
+from headrace.data.sources import found_files
+from headrace.evaluate.report import html_report, write_json
+
+
+@dataclass(frozen=True)
+class Built:
+    """One build's outcome. made, reused: stages worked out now, and those found."""
+
+    measured: Measured
+    user: str
+    page: list[Answered]
+    made: list[str]
+    reused: list[str]
+
+
+def build(toml: Path, folder: Path, *, name: str, progress: Progress = silent) -> Built:
+    """Work the plan through; what an earlier run of the same plan on the same data made is taken from its store."""
+    values = read_toml(toml)
+    plan = plan_from(values, where=str(toml), folder=toml.parent)
+    sources = fingerprint(source_files(plan.data, plan.folder))
+    pipeline = Pipeline(plan, Graph(Store(folder / "store"), progress), sources)
+    measured = evaluate_cascade(pipeline)
+    kept = {"toml": values, "where": str(toml), "folder": str(toml.parent.resolve()), "sources": sources}
+    place(folder / "plan.json", json.dumps(kept, indent=1, default=str))
+
+    user = _somebody(pipeline)
+    page = recommend(pipeline, user, seed=plan.seed)
+    facts = {"name": name, **measured.facts}
+    write_json(folder / "report.json", measured.rows, facts)
+    shown = [one.as_dict() for one in page]
+    title = f"{name}: evaluation"
+    place(folder / "report.html", html_report(measured.rows, facts, title=title, answer=shown, recall_lost=measured.losses))
+    return Built(measured, user, page, pipeline.graph.made, pipeline.graph.reused)
+
+
+def open_run(folder: Path) -> Pipeline:
+    """The pipeline of a finished build, every stage found in its store."""
+    path = folder / "plan.json"
+    if not path.is_file():
+        close = nearest(folder.name, [p.parent.name for p in folder.parent.glob("*/plan.json")])
+        raise ConfigError(f"{folder}: no build is there (it has no plan.json).{close} Make one: headrace build shop.toml.")
+    kept = json.loads(path.read_text())
+    plan = plan_from(kept["toml"], where=kept["where"], folder=Path(kept["folder"]))
+    return Pipeline(plan, Graph(Store(folder / "store")), kept["sources"])
+
+
+def recommend(pipeline: Pipeline, user_id: str, *, seed: int = 0) -> list[Answered]:
+    """A page for one user as of the end of the log; a user the log does not know gets the fallback."""
+    users = pipeline.log.users.encode([user_id])
+    end = np.array([pipeline.cuts.last_us + 1])
+    return answer(pipeline.cascade(), pipeline.log, pipeline.requests_of(users, end), seed=seed)[0]
+
+
+def source_files(settings: DataConfig, base: Path) -> dict[str, list[Path]]:
+    """The files a plan reads, by table; a data set is fetched first."""
+    check_sources(settings)
+    if settings.dataset is not None:
+        return {path.stem: [path] for path in sorted(datasets.get(settings.dataset).glob("*.parquet"))}
+    named = {"events": settings.events, "items": settings.items, "users": settings.users}
+    return {name: found_files(name, path, base) for name, path in named.items() if path is not None}
+
+
+def fingerprint(files: Mapping[str, list[Path]]) -> dict[str, str]:
+    """sha256 of the sources' bytes, part of the key of all that is made from them."""
+    found: dict[str, str] = {}
+    for name, paths in files.items():
+        hashes = []
+        for path in paths:
+            with path.open("rb") as opened:
+                hashes.append(file_digest(opened, "sha256").hexdigest())
+        found[name] = " ".join(hashes)
+    return found
+
+
+def _somebody(pipeline: Pipeline) -> str:
+    """The user with the longest history: one whose answer shows something."""
+    lengths = pipeline.log.store.events.lengths
+    return str(pipeline.log.users.decode(np.array([int(lengths.argmax())]))[0])

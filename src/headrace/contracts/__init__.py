@@ -1,0 +1,1 @@
+"""The words everybody shares. No torch at run time, no I/O."""

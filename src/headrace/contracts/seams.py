@@ -1,0 +1,231 @@
+"""The protocols every method plugs into. Fifty-nine systems implement these few; `headrace.testing` checks that they do.
+
+Shapes: R requests, C candidates a request, S slots. Torch is named in annotations alone, so this file costs no import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.contracts.requests import Allowed, Candidates, Float32, Float64, Int32, Requests, Slates
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from headrace.contracts.batch import Batch, Schema
+    from headrace.contracts.interactions import Interactions
+
+State = Mapping[str, "Tensor"]
+"""What a scorer keeps of a user: flat, one leading row a request, so that it caches, ships and exports."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """mean over `count` terms. The trainer weighs micro-batches and ranks by the count; metrics are for the eye alone.
+
+    shared: the representation this loss has in common with its siblings, which some balancers work on.
+    """
+
+    mean: Tensor
+    count: float
+    shared: Tensor | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Services:
+    """What an objective may lean on besides model and batch.
+
+    artifacts: what `Learned.needs` named, frozen. generator: the stream of this step: the same when a step is run again
+    (resume, `reevaluate`), another at the next. ema: an averaged copy of the model where one is kept.
+    """
+
+    artifacts: Mapping[str, Any]
+    generator: torch.Generator
+    ema: nn.Module | None = None
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """Runs the forwards it needs (a perturbed one, a teacher's) and returns named means. Weights stay outside.
+
+    An objective that is used with accumulation also has `counts(batch) -> {name: count}`, so that the whole step's count is
+    known before the first backward.
+    """
+
+    def __call__(self, model: Any, batch: Batch, services: Services) -> Mapping[str, Loss]: ...
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """Training data by address: `epoch(e)[i]` is a pure function of e and i, so a resumed run reads on exactly where it was."""
+
+    def epoch(self, epoch: int) -> Sequence[Batch]: ...
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Anything trained: a module, its objectives, its batches, and the artifacts it needs. It has no loop.
+
+    weights: objective loss name -> weight, 1 where not named. A method of several phases is several of these in the graph.
+    """
+
+    module: nn.Module
+    objectives: Sequence[Objective]
+    batches: Batches
+    needs: tuple[str, ...] = ()
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """logits: task -> [R, C]. shared: the representation the tasks have in common, for balancers. aux: experts' own losses."""
+
+    logits: Mapping[str, Tensor]
+    shared: Tensor | None = None
+    aux: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """User side once a request, item side once a candidate.
+
+    candidates: a batch of "items" [R, C] and named features [R, C, ...].
+
+    schema: the batch `user` reads. candidate_schema: the batch `score` reads.
+    """
+
+    schema: Schema
+    candidate_schema: Schema
+
+    def user(self, batch: Batch) -> State: ...
+    def score(self, state: State, candidates: Batch) -> Outputs: ...
+
+
+@runtime_checkable
+class Retriever(Protocol):
+    """k candidates a request, best first, scored under one stage name. It never queries a store: requests carry all it needs."""
+
+    def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Candidates: ...
+
+
+@runtime_checkable
+class ClosedForm(Protocol):
+    """A method fitted without gradients."""
+
+    def fit(self, interactions: Interactions) -> None: ...
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """A method fitted by the trainer: it makes its parameters and says how to train them. artifacts: what it needs, by name."""
+
+    def learn(self, interactions: Interactions, artifacts: Mapping[str, Any]) -> Learned: ...
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Whatever answers requests. `act` is a pure function of (policy_id, request id, seed); `log_prob` is exact.
+
+    candidates: given to a policy that only fills a page; a whole cascade finds its own and takes None.
+    `log_prob` of an item the policy could not have shown in that slot is -inf; of an empty slot, 0.
+    """
+
+    policy_id: str
+    deterministic: bool
+
+    def act(self, requests: Requests, candidates: Candidates | None = None, *, seed: int) -> Slates: ...
+    def log_prob(self, requests: Requests, slates: Slates, candidates: Candidates | None = None) -> Float64: ...
+
+
+@dataclass(frozen=True)
+class PseudoLabels:
+    """label [R, C] in [0, 1]; weight [R, C], 0 where the labeler has no opinion."""
+
+    label: Float32
+    weight: Float32
+
+
+@runtime_checkable
+class PseudoLabeler(Protocol):
+    """Soft labels for candidates nobody saw."""
+
+    def label(self, requests: Requests, unshown: Candidates) -> PseudoLabels: ...
+
+
+Reevaluate = Callable[[], Mapping[str, float]]
+"""The step's losses again, at the parameters as they stand now: same batch, same random stream, no gradient."""
+
+
+@runtime_checkable
+class Balancer(Protocol):
+    """Several losses to one gradient. `backward` leaves it in `.grad` and returns the weight each loss got.
+
+    losses: each already times its recipe weight and its share of the step's count (1 without accumulation and ranks).
+    shared: the tensor the losses have in common, or None. accumulates: whether gradients of micro-batches may be summed;
+    the trainer refuses accumulation and several ranks by the balancer's name where it is False.
+    A balancer with `after_step(reevaluate)` is called once the optimizer has moved (FAMO, MARIGOLD).
+    A balancer with state has `state_dict` and `load_state_dict`.
+    """
+
+    accumulates: bool
+
+    def backward(self, losses: Mapping[str, Tensor], shared: Tensor | None, reevaluate: Reevaluate) -> Mapping[str, float]: ...
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Frozen texts or images to vectors, float32 [n, dim]. `fingerprint` changes when the vectors would."""
+
+    dim: int
+    fingerprint: str
+
+    def encode(self, inputs: Sequence[Any], kind: Literal["query", "item"]) -> Float32: ...
+
+
+Status = Literal["passed", "blocked", "no_evidence"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a gate saw and what it wanted to see. `no_evidence` never promotes."""
+
+    status: Status
+    observed: float
+    threshold: float
+    reason: str
+
+    @property
+    def promotes(self) -> bool:
+        return self.status == "passed"
+
+
+@runtime_checkable
+class Gate(Protocol):
+    """May the candidate generation replace the baseline? evidence: metric rows, estimates, counts, by name."""
+
+    name: str
+
+    def decide(self, candidate: str, baseline: str, evidence: Mapping[str, Any]) -> Decision: ...
+
+
+@runtime_checkable
+class Stored(Protocol):
+    """A fitted component that can be put down as named arrays and picked up again from them and its config. No pickle."""
+
+    def arrays(self) -> Mapping[str, NDArray[np.generic]]: ...
+    @classmethod
+    def from_arrays(cls, config: Any, arrays: Mapping[str, NDArray[np.generic]]) -> Stored: ...
+
+
+@runtime_checkable
+class Reasoned(Protocol):
+    """A retriever that can say which past item spoke most for a candidate: items [R, C] -> items [R, C], 0 for none."""
+
+    def because(self, requests: Requests, items: Int32) -> Int32: ...

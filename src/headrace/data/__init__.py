@@ -1,0 +1,1 @@
+"""Logs in, in time order."""

@@ -1,0 +1,110 @@
+"""Several scorers on the same impressions: gauc, log_loss, normalized_entropy and calibration_ratio, with interval and test.
+
+Each of them is a ratio of sums over impressions, so a resample of users needs each user's sums alone: a busy user counts as
+often as they were shown something, as in the metric itself. Users stay whole, because one user's impressions are alike.
+
+Shapes: labels, users [N]; predictions: method -> [N] in [0, 1]. Cost O(N log N a method + B U). n is the number of users,
+for gauc of those with both classes.
+"""
+
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+
+from headrace.contracts.errors import DataError
+from headrace.contracts.requests import Bool, Float64
+from headrace.evaluate.bootstrap import Means, enough_resamples, interval, resampled_sums
+from headrace.evaluate.compare import check_baseline
+from headrace.evaluate.pointwise import Numbers, entropy, gauc, log_losses
+from headrace.evaluate.rows import Row, Setting, holm_adjusted
+
+log = logging.getLogger(__name__)
+
+METRICS = ("gauc", "log_loss", "normalized_entropy", "calibration_ratio")
+
+
+def compare_predictions(
+    predictions: Mapping[str, Numbers],
+    labels: Numbers,
+    users: Numbers,
+    *,
+    stage: str,
+    split: str,
+    baseline: str,
+    slices: Mapping[str, Bool] | None = None,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> list[Row]:
+    """slices: name -> mask of impressions [N]; {"all": every one} by default. p is adjusted over the whole call."""
+    check_baseline(baseline, predictions)
+    parts = {"all": np.ones(len(labels), np.bool_)} if slices is None else slices
+    resamples = enough_resamples(resamples, len(parts) * len(METRICS) * (len(predictions) - 1))
+    setting = Setting(stage=stage, split=split, baseline=baseline, seed=seed, resamples=resamples)
+    rows: list[Row] = []
+    for name, mask in parts.items():
+        if mask.dtype != np.bool_ or mask.shape != np.shape(labels):
+            raise DataError(f'slice "{name}": expected a bool mask of {len(labels)} impressions, got {mask.dtype} {mask.shape}.')
+        if mask.any():
+            picked = {method: np.asarray(p)[mask] for method, p in predictions.items()}
+            rows += _rows(setting, name, picked, np.asarray(labels)[mask], np.asarray(users)[mask])
+        else:
+            log.warning('%s, %s: slice "%s" has no impression, so it gives no row.', stage, split, name)
+    return holm_adjusted(rows)
+
+
+def _rows(setting: Setting, part: str, predictions: Mapping[str, Numbers], labels: Numbers, users: Numbers) -> list[Row]:
+    methods = list(predictions)
+    sums, n_ordered = _sums_by_user(predictions, labels, users, methods.index(setting.baseline))
+    value = _figures(sums.sum(0, keepdims=True))
+    resampled = _figures(resampled_sums(sums, resamples=setting.resamples, seed=setting.seed))
+    rows: list[Row] = []
+    for metric in METRICS:
+        if np.isnan(value[metric]).any():
+            log.warning('%s, %s: slice "%s" has one class only: no row of %s.', setting.stage, setting.split, part, metric)
+            continue
+        n = n_ordered if metric == "gauc" else len(sums)
+        means = Means(value[metric][0], *interval(resampled[metric], n), n, resampled[metric])
+        figures, differences = means.columns(slice(len(methods))), means.columns(slice(len(methods), None))
+        rows += setting.rows(part, metric, methods, figures, differences)
+    return rows
+
+
+def _sums_by_user(predictions: Mapping[str, Numbers], labels: Numbers, users: Numbers, baseline: int) -> tuple[Float64, int]:
+    """[U, 3 + 6 methods]: impressions, positives, impressions of users with both classes; then each method's loss, p and
+    AUC x impressions; then the same less the baseline's. The denominators are shared, so a ratio of differences is the
+    difference of ratios, and equal methods differ by exactly 0."""
+    ids, row = np.unique(users, return_inverse=True)
+    own = []
+    for p in predictions.values():
+        ordered = gauc(users, labels, p)
+        own.append(
+            [
+                np.bincount(row, log_losses(labels, p), minlength=len(ids)),
+                np.bincount(row, np.asarray(p, np.float64), minlength=len(ids)),
+                np.where(ordered.kept, ordered.values * ordered.impressions, 0.0),
+            ]
+        )
+    sums = np.array(own)  # [methods, 3, U]
+    positives = np.bincount(row, np.asarray(labels, np.float64), minlength=len(ids))
+    shared = np.stack([ordered.impressions, positives, np.where(ordered.kept, ordered.impressions, 0)])
+    columns: Float64 = np.vstack([shared, *sums, *(sums - sums[baseline])]).T
+    return np.ascontiguousarray(columns), ordered.n_users
+
+
+def _figures(sums: Float64) -> dict[str, Float64]:
+    """metric -> [B, 2 methods], NaN where a draw of users leaves a metric without its denominator."""
+    n, positives, weight = (sums[:, [at]] for at in range(3))
+    loss, p, wins = (sums[:, 3 + at :: 3] for at in range(3))
+    return {
+        "gauc": _ratio(wins, weight),
+        "log_loss": _ratio(loss, n),
+        "normalized_entropy": _ratio(loss, n * entropy(positives / n)),
+        "calibration_ratio": _ratio(p, positives),
+    }
+
+
+def _ratio(part: Float64, whole: Float64) -> Float64:
+    whole = np.broadcast_to(whole, part.shape)
+    ratio: Float64 = np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+    return ratio

@@ -1,0 +1,3 @@
+"""Candidates ordered with all that is known. Short names as a TOML uses them."""
+
+RANKERS = {"dcnv2": "headrace.methods.rank.dcnv2:DCNv2"}

@@ -1,0 +1,7 @@
+"""Candidates from the whole catalogue. The table below is what a TOML's short names mean; an import path works as well."""
+
+RETRIEVERS = {
+    "popularity": "headrace.methods.retrieve.popularity:Popularity",
+    "itemknn": "headrace.methods.retrieve.itemknn:ItemKNN",
+    "sasrec": "headrace.methods.retrieve.sasrec:SASRec",
+}

@@ -1,0 +1,107 @@
+"""SASRec with a full softmax: a causal Transformer reads the history and points at the next item in its embedding space.
+
+    h_t = Transformer(E[i_1] + p_1, ..., E[i_t] + p_t),   logit(t, j) = h_t · E[j],   loss = cross-entropy over the catalogue
+
+Shapes: items [B, T] -> hidden [B, T, d] -> logits [.., n_items]. Cost O(T² d + T d² + T N d) a row.
+Use it where order matters and there are tens of thousands of events. The paper trains with one sampled negative and binary
+cross-entropy; the full softmax is what makes it strong (our reading: docs/papers/sasrec.md). It loses to ItemKNN on short
+logs, and knows nothing of an item it was not trained on.
+Paper: Kang and McAuley, ICDM 2018, section 3; full softmax after Klenitskiy and Vasilev, RecSys 2023.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from annotated_types import Ge, Gt, Lt
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from headrace.contracts.config import config
+from headrace.contracts.errors import ConfigError
+from headrace.contracts.interactions import Interactions
+from headrace.contracts.requests import Allowed, Candidates, Requests
+from headrace.contracts.seams import Learned
+from headrace.contracts.training import TrainConfig
+from headrace.data.sequences import WindowBatches
+from headrace.nn.state import arrays_of, load_arrays_into
+from headrace.nn.topk import top_k
+from headrace.nn.transformer import CausalTransformer
+from headrace.objectives.softmax import NextItem
+
+
+@config
+class SASRecConfig:
+    dim: Annotated[int, Gt(0)] = 64
+    layers: Annotated[int, Gt(0)] = 2
+    heads: Annotated[int, Gt(0)] = 2
+    length: Annotated[int, Gt(1)] = 50
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.2
+    batch_size: Annotated[int, Gt(0)] = 64
+    train: TrainConfig = TrainConfig(epochs=40)
+
+    def __post_init__(self) -> None:
+        if self.dim % self.heads:
+            raise ConfigError(f"sasrec: dim is {self.dim} and heads {self.heads}: dim must be a multiple of heads.")
+
+
+class SASRec(nn.Module):
+    """A learned `Retriever`."""
+
+    Config = SASRecConfig
+    revision = 1
+    needs = ()
+
+    def __init__(self, config: SASRecConfig, *, seed: int = 0):
+        super().__init__()
+        self.config, self.seed = config, seed
+
+    def learn(self, interactions: Interactions, artifacts: Mapping[str, Any]) -> Learned:
+        self._make(interactions.n_items)
+        self.available.copy_(torch.from_numpy(interactions.available & (interactions.item_counts() > 0)))
+        settings = self.config
+        batches = WindowBatches(interactions.history, length=settings.length, batch_size=settings.batch_size, seed=self.seed)
+        return Learned(self, [NextItem()], batches)
+
+    def hidden(self, items: Tensor) -> Tensor:
+        """[B, T] -> [B, T, d]: position t has read items 0..t."""
+        read: Tensor = self.body(self.items(items) * self.config.dim**0.5)
+        return read
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """[.., d] -> [.., n_items]."""
+        return hidden @ self.items.weight.T
+
+    @torch.inference_mode()
+    def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Candidates:
+        """A request without a known past item gets nothing: there is no sequence to read."""
+        self.eval()
+        past = requests.history.last(self.config.length)
+        past = np.where(past < self.items.num_embeddings, past, 0)
+        scores = np.full((len(requests), self.items.num_embeddings), -np.inf, np.float32)
+        known = (past > 0).any(1)
+        if known.any():
+            items = torch.from_numpy(past[known].astype(np.int64)).to(self.available.device)
+            ends = np.minimum(requests.history.lengths[known], self.config.length) - 1
+            last = self.hidden(items)[torch.arange(len(items)), torch.from_numpy(ends)]
+            scores[known] = self.logits(last).masked_fill(~self.available, -torch.inf).cpu().numpy()
+        return top_k(allowed.mask(scores), k, "sasrec", seed=self.seed)
+
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        return {**arrays_of(self), "seed": np.array(self.seed)}
+
+    @classmethod
+    def from_arrays(cls, config: SASRecConfig, arrays: Mapping[str, NDArray[Any]]) -> "SASRec":
+        made = cls(config, seed=int(arrays["seed"]))
+        made._make(len(arrays["items.weight"]))
+        load_arrays_into(made, {name: values for name, values in arrays.items() if name != "seed"})
+        return made
+
+    def _make(self, n_items: int) -> None:
+        settings = self.config
+        self.items = nn.Embedding(n_items, settings.dim)
+        nn.init.normal_(self.items.weight, std=settings.dim**-0.5)
+        self.body = CausalTransformer(settings.dim, settings.layers, settings.heads, settings.length, settings.dropout)
+        self.register_buffer("available", torch.ones(n_items, dtype=torch.bool))
+        self.available: Tensor

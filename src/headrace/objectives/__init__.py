@@ -1,0 +1,1 @@
+"""Losses: one per file, each returns a mean; weights stay outside."""

@@ -1,0 +1,1 @@
+"""HTTP API over a finished build."""

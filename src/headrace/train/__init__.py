@@ -1,0 +1,1 @@
+"""The one trainer. No other room has a loop over epochs."""

@@ -1,0 +1,119 @@
+"""From a TOML to a report and an answer, with all real parts."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import polars as pl
+import pytest
+
+from headrace.cascade.run import build, open_run, recommend
+from headrace.contracts.errors import ArtifactError, ConfigError
+from tests.cascade.shop import RING
+
+ROW = {
+    "stage", "method", "split", "slice", "metric", "value", "lo", "hi", "n", "baseline", "diff", "diff_lo", "diff_hi", "p",
+}  # fmt: skip
+
+
+def test_the_report_holds_every_stage_with_interval_and_test(built):
+    report = json.loads((built / "report.json").read_text())
+    rows = report["rows"]
+    assert all(set(row) == ROW for row in rows)
+    stages = {(row["stage"], row["method"]) for row in rows}
+    assert {("retrieve", "itemknn"), ("retrieve", "sasrec"), ("rank", "dcnv2"), ("page", "explore")} <= stages
+    for row in rows:
+        assert row["n"] > 0
+        assert row["lo"] <= row["value"] <= row["hi"]
+        assert (row["p"] is None) == (row["method"] == "popularity")
+    assert "<svg" in (built / "report.html").read_text()
+
+
+def test_the_cascade_finds_the_ring(built):
+    """The next item of most users is certain; popularity can't know it."""
+    rows = {(r["method"], r["metric"]): r for r in json.loads((built / "report.json").read_text())["rows"] if r["slice"] == "all"}
+    assert rows["dcnv2", "recall@5"]["diff_lo"] > 0
+    assert rows["dcnv2", "recall@5"]["value"] > 0.6
+
+
+def test_a_second_build_finds_everything(shop, built):
+    before = {path: path.stat().st_mtime_ns for path in built.glob("store/*/*/*")}
+    again = build(shop, built, name="shop")
+    assert again.made == []
+    assert {path: path.stat().st_mtime_ns for path in built.glob("store/*/*/*")} == before
+
+
+def test_other_settings_redo_only_what_depends_on_them(shop, built):
+    toml = shop.with_name("other.toml")
+    toml.write_text(shop.read_text().replace("slots = 4", "slots = 3"))
+    again = build(toml, built, name="other")
+    assert again.made == ["generation", "evaluation"]
+    build(shop, built, name="shop")
+
+
+def test_the_same_plan_gives_the_same_bits(shop, built, tmp_path):
+    build(shop, tmp_path / "again", name="shop")
+    ours, theirs = (json.loads((folder / "report.json").read_text()) for folder in (built, tmp_path / "again"))
+    assert ours == theirs
+
+
+def test_an_answer_has_reasons_and_does_not_repeat_the_past(pipeline):
+    page = recommend(pipeline, "c0")
+    assert [one.position for one in page] == [1, 2, 3, 4]
+    assert all(one.reasons and 0 < one.propensity <= 1 for one in page)
+    assert all(one.title.startswith("Product") for one in page)
+    events = pl.read_csv(pipeline.plan.folder / "events.csv")
+    seen = set(events.filter(pl.col("customer") == "c0")["product"])
+    assert not seen & {one.item_id for one in page}
+
+
+def test_an_unknown_user_gets_a_page(pipeline):
+    page = recommend(pipeline, "nobody \N{FISH} , \"'")
+    assert len(page) == 4
+    assert any("popularity" in reason for reason in page[0].reasons)
+
+
+def test_another_seed_is_another_draw_and_the_same_seed_the_same_page(pipeline):
+    pages = [[one.item_id for one in recommend(pipeline, f"c{user}", seed=seed)] for seed in (1, 1, 2) for user in range(12)]
+    assert pages[:12] == pages[12:24]
+    assert pages[:12] != pages[24:]
+
+
+def test_a_damaged_artifact_is_found_not_served(shop, tmp_path):
+    build(shop, tmp_path / "run", name="shop")
+    file = next((tmp_path / "run" / "store" / "rank").glob("*/component.safetensors"))
+    raw = bytearray(file.read_bytes())
+    raw[-1] ^= 1
+    file.write_bytes(raw)
+    with pytest.raises(ArtifactError, match="component.safetensors is not what was written"):
+        recommend(open_run(tmp_path / "run"), "c0")
+
+
+def test_no_build_there_names_the_nearest(built):
+    with pytest.raises(ConfigError, match='no build is there.*Did you mean "run"'):
+        open_run(built.with_name("rum"))
+
+
+def test_a_killed_build_goes_on_and_ends_in_the_same_bits(shop, built, tmp_path):
+    """A real process, killed with SIGKILL while it trains; the second run reaches the report of an unbroken one."""
+    folder = tmp_path / "run"
+    code = "import sys; from pathlib import Path; from headrace.cascade.run import build; build(*map(Path, sys.argv[1:]), name='shop')"
+    process = subprocess.Popen([sys.executable, "-c", code, shop, folder])
+    checkpoints = folder / "store" / ".checkpoints"
+    deadline = time.monotonic() + 60
+    while not (checkpoints.is_dir() and any(checkpoints.glob("*.safetensors"))):
+        assert process.poll() is None, "the build ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (folder / "report.json").exists()
+    build(shop, folder, name="shop")
+    assert json.loads((folder / "report.json").read_text()) == json.loads((built / "report.json").read_text())
+    assert not list((folder / "store" / ".drafts").iterdir())
+
+
+def test_the_ring_is_as_described(pipeline):
+    assert len(pipeline.log.items) == RING + 1

@@ -1,4 +1,4 @@
-"""One cascade answer at a time on the demo's generation, in-process, one thread: retrieve, rank, page, and the whole with reasons."""
+"""One cascade answer at a time on the demo's generation, in-process, one thread: each stage, and the whole with reasons."""
 
 import time
 from collections.abc import Callable

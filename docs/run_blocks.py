@@ -43,7 +43,7 @@ def run(path: Path, folder: Path) -> int:
 
 
 def main() -> None:
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         with tempfile.TemporaryDirectory() as folder:
             os.chdir(folder)
             started = perf_counter()

@@ -41,7 +41,7 @@ def test_the_union_is_complete_and_each_score_is_kept(first, second):
 def test_fused_order_is_reciprocal_rank_fusion(first, second):
     joined = join({"a": listed("a", first), "b": listed("b", second)})
     for row in range(3):
-        fused = {}
+        fused: dict[int, float] = {}
         for ranked in (first[row], second[row]):
             for place, item in enumerate(ranked):
                 fused[item] = fused.get(item, 0) + 1 / (61 + place)

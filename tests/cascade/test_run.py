@@ -99,7 +99,9 @@ def test_no_build_there_names_the_nearest(built):
 def test_a_killed_build_goes_on_and_ends_in_the_same_bits(shop, built, tmp_path):
     """A real process, killed with SIGKILL while it trains; the second run reaches the report of an unbroken one."""
     folder = tmp_path / "run"
-    code = "import sys; from pathlib import Path; from headrace.cascade.run import build; build(*map(Path, sys.argv[1:]), name='shop')"
+    code = (
+        "import sys; from pathlib import Path; from headrace.cascade import run; run.build(*map(Path, sys.argv[1:]), name='shop')"
+    )
     process = subprocess.Popen([sys.executable, "-c", code, shop, folder])
     checkpoints = folder / "store" / ".checkpoints"
     deadline = time.monotonic() + 60

@@ -83,7 +83,8 @@ class AnchorGenerator(Fake):
 
     def anchors(self, requests: Requests) -> Tensor:
         past = torch.from_numpy(requests.history.last(2).astype(np.int64))
-        return self.items(past).mean(1)
+        found: Tensor = self.items(past).mean(1)
+        return found
 
 
 class AnchorLabeler:

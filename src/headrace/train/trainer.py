@@ -179,7 +179,7 @@ class _Run:
         def reevaluate() -> dict[str, float]:
             self._reseed(number)
             with torch.no_grad():
-                return {name: float(loss.mean) * scale[name] for name, loss in self._losses(batch).items()}
+                return {name: float(loss.mean * scale[name]) for name, loss in self._losses(batch).items()}
 
         return reevaluate
 

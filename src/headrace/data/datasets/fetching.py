@@ -75,7 +75,7 @@ def wheel(requirement: str, sha256: str) -> bytes:
 
 
 def sdist(requirement: str, sha256: str) -> bytes:
-    """The source archive of one pinned release. pip asks it for its metadata, so it is checked before: the digest is pip's too."""
+    """The source archive of one pinned release. pip runs its setup.py for its metadata, but only once the digest fits."""
     return _package(requirement, sha256, "--no-binary=:all:")
 
 

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from headrace.contracts.rng import mix, rng, seed_of
+from headrace.nn.topk import top_k
+
+few_values = st.sampled_from([-np.inf, -2.5, -0.0, 0.0, 1e-30, 1.0, 3e38])
+
+
+def slow_top_k(scores, k, seed):
+    """Sort each row by (score, draw), with floats compared as floats."""
+    found = []
+    for row in scores:
+        draws = mix(np.arange(len(row), dtype=np.uint64), seed_of(seed, "ties")) >> np.uint64(32)
+        order = sorted(range(len(row)), key=lambda item: (row[item], draws[item]), reverse=True)
+        found.append([item if row[item] > -np.inf else 0 for item in order[:k]])
+    return found
+
+
+@given(
+    arrays(np.float32, st.tuples(st.integers(0, 4), st.integers(1, 9)), elements=few_values),
+    st.integers(1, 12),
+    st.integers(0, 3),
+)
+def test_it_agrees_with_sorting(scores, k, seed):
+    best = top_k(scores, k, "stage", seed=seed)
+    assert best.items.tolist() == slow_top_k(scores, k, seed)
+    there = best.items > 0
+    kept = np.take_along_axis(scores, best.items, 1)
+    assert np.array_equal(best.scores["stage"][there], kept[there])
+
+
+@given(arrays(np.float32, (2, 30), elements=st.floats(-1e6, 1e6, width=32)), st.integers(1, 30))
+def test_any_floats_are_ordered(scores, k):
+    best = top_k(scores, k, "stage").scores["stage"]
+    assert np.array_equal(best, -np.sort(-scores, axis=1)[:, :k])
+
+
+def test_padding_stands_behind_with_no_score():
+    best = top_k(np.array([[-np.inf, 1, -np.inf, 2]], np.float32), 4, "stage")
+    assert best.items.tolist() == [[3, 1, 0, 0]]
+    assert np.array_equal(best.scores["stage"], np.array([[2, 1, np.nan, np.nan]], np.float32), equal_nan=True)
+
+
+def test_ties_follow_the_draw_and_not_the_number():
+    scores = np.zeros((1, 1000), np.float32)
+    scores[:, 0] = -np.inf
+    firsts = [int(top_k(scores, 1, "stage", seed=seed).items[0, 0]) for seed in range(200)]
+    assert len(set(firsts)) > 150
+    # the mean of 200 uniform numbers below 1000 has a deviation of 20
+    assert np.mean(firsts) == pytest.approx(500, abs=80)
+    order = top_k(scores, 1000, "stage").items[0, :-1]
+    assert abs(np.corrcoef(order, np.arange(999))[0, 1]) < 0.1
+
+
+def test_zero_and_minus_zero_are_a_tie():
+    scores = np.where(rng(0, "signs").random((1, 400)) < 0.5, np.float32(0.0), np.float32(-0.0)).astype(np.float32)
+    assert top_k(scores, 400, "s").items.tolist() == top_k(np.zeros((1, 400), np.float32), 400, "s").items.tolist()

@@ -1,0 +1,322 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from headrace.balance.equal import Equal
+from headrace.contracts.errors import ArtifactError, ConfigError, HeadraceError
+from headrace.contracts.rng import rng
+from headrace.contracts.seams import Learned, Loss
+from headrace.contracts.training import TrainConfig
+from headrace.nn.seeded import seeded
+from headrace.train.trainer import train
+
+CONFIG = TrainConfig(epochs=3, learning_rate=0.05, weight_decay=0.01, device="cpu")
+
+
+class Stopped(Exception):
+    pass
+
+
+class Rows:
+    """Shuffled batches of unequal size; `stop_at` breaks off before that batch of all."""
+
+    def __init__(self, sizes=(3, 1, 4, 2, 2), stop_at=None):
+        draw = torch.Generator().manual_seed(0)
+        self.x, self.y = torch.randn(sum(sizes), 4, generator=draw), torch.randn(sum(sizes), generator=draw)
+        self.sizes, self.stop_at = sizes, stop_at
+
+    def epoch(self, epoch):
+        rows = torch.from_numpy(rng(0, "rows", epoch).permutation(len(self.x)))
+        source = self
+
+        class Epoch:
+            def __len__(self):
+                return len(source.sizes)
+
+            def __getitem__(self, index):
+                if source.stop_at == epoch * len(self) + index:
+                    raise Stopped
+                if index >= len(self):
+                    raise IndexError
+                part = rows.split(source.sizes)[index]
+                return {"x": source.x[part], "y": source.y[part]}
+
+        return Epoch()
+
+
+class Squared:
+    """A squared error, with noise from the step's generator."""
+
+    def __init__(self, noise=0.0, name="squared"):
+        self.noise, self.name = noise, name
+
+    def counts(self, batch):
+        return {self.name: float(len(batch["y"]))}
+
+    def __call__(self, model, batch, services):
+        noise = self.noise * torch.randn(batch["y"].shape, generator=services.generator, dtype=batch["y"].dtype)
+        error = (model(batch["x"]).squeeze(-1) - batch["y"] - noise).square()
+        return {self.name: Loss(error.mean(), float(len(error)))}
+
+
+def model_of(dropout=0.5):
+    with seeded(0, "model"):
+        return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Dropout(dropout), nn.Linear(8, 1))
+
+
+def learned(model=None, batches=None, objectives=None, **more):
+    return Learned(model or model_of(), objectives or [Squared(noise=0.1)], batches or Rows(), **more)
+
+
+def weights(module):
+    return torch.cat([tensor.flatten() for tensor in module.state_dict().values()])
+
+
+class Validation:
+    """Values by epoch, whatever the model; keeps the weights it was asked about."""
+
+    def __init__(self, model, values):
+        self.model, self.values, self.seen = model, list(values), []
+
+    def __call__(self):
+        self.seen.append(weights(self.model).clone())
+        return self.values[len(self.seen) - 1]
+
+
+def test_it_learns():
+    rows = Rows((20, 20, 20, 20))
+    rows.y = rows.x @ torch.tensor([1.0, -2.0, 0.5, 0.0])
+    result = train(learned(nn.Linear(4, 1), rows, [Squared()]), TrainConfig(epochs=60, learning_rate=0.1, device="cpu"), seed=0)
+    assert result.steps == 240
+    assert result.epochs == len(result.curve) == 60
+    assert result.curve[-1]["squared"] < 1e-3 < result.curve[0]["squared"]
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("stop_at", [1, 4, 5, 7, 13])
+def test_a_run_taken_up_again_ends_in_the_same_bits(tmp_path, stop_at, accumulate):
+    config = TrainConfig(**vars(CONFIG) | {"checkpoint_every_steps": 1, "accumulate": accumulate})
+
+    def run(stop_at, path):
+        model = model_of()
+        # a validation of the model itself, so that the best epoch hangs on the weights
+        value = lambda: -float(weights(model).norm())  # noqa: E731
+        return model, train(learned(model, Rows(stop_at=stop_at)), config, seed=7, run="a", validate=value, checkpoint_path=path)
+
+    straight, result = run(None, None)
+    path = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(Stopped):
+        run(stop_at, path)
+    again, resumed = run(None, path)
+    for name, tensor in straight.state_dict().items():
+        assert again.state_dict()[name].equal(tensor), name
+    assert resumed.curve == result.curve
+    assert (resumed.steps, resumed.epochs, resumed.best_value) == (result.steps, result.epochs, result.best_value)
+
+
+def test_resume_would_show_a_lost_optimizer_state(tmp_path):
+    """What the test above rests on: the seed, the dropout and the optimizer's memory all leave a trace in the weights."""
+    straight = model_of()
+    train(learned(straight), CONFIG, seed=7)
+    other_seed, cold = model_of(), model_of()
+    train(learned(other_seed), CONFIG, seed=8)
+    train(learned(cold), TrainConfig(**vars(CONFIG) | {"epochs": 1}), seed=7)
+    train(learned(cold), TrainConfig(**vars(CONFIG) | {"epochs": 2}), seed=7)
+    assert not weights(other_seed).equal(weights(straight))
+    assert not weights(cold).equal(weights(straight))
+
+
+def test_a_finished_run_is_not_run_again(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    first, again = model_of(), model_of()
+    result = train(learned(first), CONFIG, seed=0, checkpoint_path=path)
+    repeated = train(learned(again, Rows(stop_at=0)), CONFIG, seed=0, checkpoint_path=path)
+    assert weights(first).equal(weights(again))
+    assert repeated.curve == result.curve
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    train(learned(), CONFIG, seed=0, run="one", checkpoint_path=path)
+    with pytest.raises(ArtifactError, match="is of another run"):
+        train(learned(), CONFIG, seed=0, run="two", checkpoint_path=path)
+    path.write_bytes(b"torn")
+    with pytest.raises(ArtifactError, match="not a checkpoint of ours"):
+        train(learned(), CONFIG, seed=0, run="one", checkpoint_path=path)
+
+
+class Remembers(Equal):
+    """A balancer with state and an after_step."""
+
+    accumulates = False
+
+    def __init__(self):
+        self.steps, self.given, self.asked, self.moved = 0, [], [], []
+
+    def backward(self, losses, shared, reevaluate):
+        self.given.append({name: float(loss.detach()) for name, loss in losses.items()})
+        self.asked.append(reevaluate())
+        return super().backward(losses, shared, reevaluate)
+
+    def after_step(self, reevaluate):
+        self.steps += 1
+        self.moved.append(reevaluate())
+
+    def state_dict(self):
+        return {"steps": self.steps}
+
+    def load_state_dict(self, state):
+        self.steps = state["steps"]
+
+
+def test_a_balancer_may_evaluate_the_step_again():
+    balancer = Remembers()
+    objectives = [Squared(noise=0.1, name="a"), Squared(noise=0.3, name="b")]
+    train(learned(objectives=objectives, weights={"b": 50.0}), CONFIG, seed=0, balancer=balancer)
+    assert balancer.steps == 15
+    assert balancer.asked == balancer.given, "same batch, same dropout and noise, same weights"
+    assert all(after.keys() == {"a", "b"} for after in balancer.moved)
+    assert balancer.moved != balancer.given, "after the step the parameters are others"
+    assert balancer.given[0]["b"] > 20 * balancer.given[0]["a"], "a recipe's weights reach the balancer"
+
+
+def test_evaluating_again_changes_nothing():
+    watched, plain = model_of(), model_of()
+    train(learned(watched), CONFIG, seed=0, balancer=Remembers())
+    train(learned(plain), CONFIG, seed=0)
+    assert weights(watched).equal(weights(plain))
+
+
+def test_a_balancers_state_is_kept(tmp_path):
+    path, balancer = tmp_path / "checkpoint.safetensors", Remembers()
+    with pytest.raises(Stopped):
+        train(learned(batches=Rows(stop_at=7)), CONFIG, seed=0, balancer=Remembers(), checkpoint_path=path)
+    train(learned(), CONFIG, seed=0, balancer=balancer, checkpoint_path=path)
+    assert balancer.steps == 15
+
+
+@pytest.mark.parametrize("sizes", [(3, 1, 4, 2, 2), (1, 5)])
+def test_micro_batches_add_up_to_one_batch(sizes):
+    """In float64, where the order of a sum shows only far behind the comma; no dropout, whose draws are a micro-batch's own."""
+
+    def run(accumulate, sizes):
+        model = model_of(dropout=0.0).double()
+        rows = Rows(sizes)
+        rows.x, rows.y = rows.x.double(), rows.y.double()
+        objectives = [Squared(name="a"), Squared(name="b")]
+        config = TrainConfig(epochs=4, learning_rate=0.05, accumulate=accumulate, device="cpu")
+        return model, train(learned(model, rows, objectives, weights={"b": 3.0}), config, seed=0)
+
+    micro, of_micro = run(len(sizes), sizes)
+    whole, of_whole = run(1, (sum(sizes),))
+    assert_close(weights(micro), weights(whole), rtol=1e-9, atol=1e-9)
+    assert of_micro.steps == of_whole.steps == 4
+    for one, other in zip(of_micro.curve, of_whole.curve, strict=True):
+        assert one == pytest.approx(other)
+
+
+def test_what_cannot_accumulate_is_refused_by_name():
+    config = TrainConfig(accumulate=2, device="cpu")
+    with pytest.raises(ConfigError, match="Remembers can't accumulate"):
+        train(learned(), config, seed=0, balancer=Remembers())
+
+    def uncounted(model, batch, services):
+        return Squared()(model, batch, services)
+
+    with pytest.raises(ConfigError, match=r"function has no counts\(batch\)"):
+        train(learned(objectives=[uncounted]), config, seed=0)
+
+
+def test_the_best_epochs_weights_are_kept():
+    model = model_of()
+    validation = Validation(model, [0.1, 0.5, 0.2, 0.5, 0.3, 9.0])
+    result = train(learned(model), TrainConfig(epochs=6, patience=3, device="cpu"), seed=0, validate=validation)
+    assert (result.epochs, result.best_value, len(result.curve)) == (2, 0.5, 5), "stopped before the 6th"
+    assert [entry["valid"] for entry in result.curve] == [0.1, 0.5, 0.2, 0.5, 0.3]
+    assert weights(model).equal(validation.seen[1])
+    assert not weights(model).equal(validation.seen[-1])
+    assert not model.training
+
+
+def test_without_validation_the_last_weights_are_kept():
+    model = model_of()
+    assert train(learned(model), CONFIG, seed=0).epochs == 3
+    longer = model_of()
+    train(learned(longer), TrainConfig(**vars(CONFIG) | {"epochs": 4}), seed=0)
+    assert not weights(model).equal(weights(longer))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_is_said_before_it_does_harm(value):
+    rows = Rows()
+    rows.y[5] = value
+    model = model_of()
+    with pytest.raises(HeadraceError, match=r"sasrec: squared became (nan|inf) at step \d. Lower train.learning_rate"):
+        train(learned(model, rows), CONFIG, seed=0, name="sasrec")
+    assert weights(model).isfinite().all()
+
+
+def test_the_global_stream_is_as_it_was():
+    before = torch.random.get_rng_state()
+    train(learned(), CONFIG, seed=0)
+    assert torch.random.get_rng_state().equal(before)
+    torch.rand(5)
+    first, second = model_of(), model_of()
+    train(learned(first), CONFIG, seed=0)
+    torch.rand(5)
+    train(learned(second), CONFIG, seed=0)
+    assert weights(first).equal(weights(second)), "and what was drawn before makes no difference"
+
+
+def test_a_missing_artifact_is_named():
+    with pytest.raises(ConfigError, match="ranker needs the artifacts teacher, and has: log"):
+        train(learned(needs=("teacher", "log")), CONFIG, seed=0, name="ranker", artifacts={"log": 1})
+
+
+def test_artifacts_reach_the_objective():
+    found = {}
+
+    def objective(model, batch, services):
+        found.update(services.artifacts)
+        return Squared()(model, batch, services)
+
+    train(learned(objectives=[objective], needs=("teacher",)), CONFIG, seed=0, artifacts={"teacher": 7})
+    assert found == {"teacher": 7}
+
+
+def test_steps_are_clipped():
+    class Watched(Equal):
+        def __init__(self, model):
+            self.model, self.norms = model, []
+
+        def after_step(self, reevaluate):
+            self.norms.append(float(torch.cat([p.grad.flatten() for p in self.model.parameters()]).norm()))
+
+    for clip, most in ((0.01, 0.0100001), (0.0, math.inf)):
+        model = model_of()
+        watched = Watched(model)
+        train(learned(model), TrainConfig(epochs=1, clip_norm=clip, device="cpu"), seed=0, balancer=watched)
+        assert (max(watched.norms) <= 0.0100001) == (most < 1)
+
+
+def test_progress_is_told():
+    told = []
+    train(learned(), CONFIG, seed=0, name="sasrec", progress=lambda *what: told.append(what))
+    assert [(what, done, total) for what, done, total, _ in told] == [("sasrec", n, 15) for n in range(1, 16)]
+    assert told[-1][3].startswith("squared ")
+
+
+def test_each_step_has_draws_of_its_own():
+    draws = []
+
+    def objective(model, batch, services):
+        draws.append((float(torch.rand(())), float(torch.rand((), generator=services.generator))))
+        return Squared()(model, batch, services)
+
+    objective.counts = Squared().counts  # type: ignore[attr-defined]
+    train(learned(objectives=[objective]), TrainConfig(epochs=2, accumulate=2, device="cpu"), seed=0)
+    assert len(draws) == 10
+    assert len({own for own, _ in draws}) == len({own for _, own in draws}) == 10, "of each micro-batch as well"

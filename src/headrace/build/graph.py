@@ -17,12 +17,13 @@ log = logging.getLogger(__name__)
 
 
 class Graph:
-    """reused, made: which stages were found and which were worked out, by kind and name, in order."""
+    """reused, made: which stages were found and which were worked out, by kind and name, each once, in order."""
 
     def __init__(self, store: Store, progress: Progress = silent):
         self.store, self.progress = store, progress
         self.reused: list[str] = []
         self.made: list[str] = []
+        self._open: dict[str, Artifact] = {}  # a stage asked for again is not checked byte by byte again
 
     def stage(
         self,
@@ -39,10 +40,13 @@ class Graph:
         parents = {name: artifact.key for name, artifact in (inputs or {}).items()}
         key = key_of(kind, config, parents, revision)
         label = f"{kind} {name}".strip()
+        if key in self._open:
+            return self._open[key]
         found = self.store.find(kind, key)
         if found is not None:
             self.reused.append(label)
             log.info("%s: found %s", label, key)
+            self._open[key] = found
             return found
         with self.store.create(Manifest(kind, key, revision, config, parents, personal=personal)) as draft:
             make(draft)
@@ -50,6 +54,7 @@ class Graph:
         if made is None:
             raise ArtifactError(f"{self.store.root}: {label} was written and is not there. Is something else deleting files?")
         self.made.append(label)
+        self._open[key] = made
         log.info("%s: made %s in %.1f s", label, key, made.manifest.seconds)
         return made
 

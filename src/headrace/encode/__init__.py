@@ -1,1 +1,0 @@
-"""Frozen texts to vectors, and the index that finds the nearest of them."""

@@ -19,6 +19,7 @@ check: $(READY)  ## style, types, layers, code blocks of the docs
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/make_papers.py --check
 	$(BIN)/python docs/run_blocks.py
 
 serve: $(READY)  ## the API on the demo's result, http://127.0.0.1:8765/docs
@@ -26,10 +27,11 @@ serve: $(READY)  ## the API on the demo's result, http://127.0.0.1:8765/docs
 	$(BIN)/headrace serve runs/demo
 
 bench: $(READY)  ## speed, written to benchmarks/results
-	$(BIN)/python -m benchmarks.imports
-	$(BIN)/python -m benchmarks.answers
+	test -f runs/demo/plan.json || $(BIN)/headrace demo --out runs/demo
+	for name in imports answers training index encoding importing; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
-docs: $(READY)  ## run the code blocks of README.md and docs/
+docs: $(READY)  ## docs/papers.md from results/, and the code blocks of README.md and docs/
+	$(BIN)/python docs/make_papers.py
 	$(BIN)/python docs/run_blocks.py
 
 clean:  ## the environment and what builds made

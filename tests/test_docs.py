@@ -1,16 +1,20 @@
 """The configuration page names every key, and no other."""
 
 import dataclasses
+import functools
 import re
 import tomllib
 from pathlib import Path
 
 from headrace.build.components import component_class
-from headrace.cascade.plan import Evaluate, Page, Rank, Retrieve, plan_from
+from headrace.cascade.plan import Evaluate, Page, Prerank, Rank, Retrieve, plan_from
 from headrace.contracts.training import TrainConfig
+from headrace.data.features import FeaturesConfig
 from headrace.data.settings import DataConfig
 from headrace.data.splits import SplitConfig
 from headrace.methods.page import PAGES
+from headrace.methods.page.explore import Rule
+from headrace.methods.prerank import PRERANKERS
 from headrace.methods.rank import RANKERS
 from headrace.methods.retrieve import RETRIEVERS
 
@@ -18,6 +22,10 @@ PAGE = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text()
 TOML = re.search(r"```toml everything.toml\n(.*?)```", PAGE, re.DOTALL)
 assert TOML is not None
 VALUES = tomllib.loads(TOML[1])
+STAGES: dict[str, type] = {
+    "split": SplitConfig, "features": FeaturesConfig, "retrieve": Retrieve, "prerank": Prerank, "rank": Rank, "page": Page,
+    "evaluate": Evaluate,
+}  # fmt: skip
 
 
 def test_the_page_is_a_plan():
@@ -25,8 +33,8 @@ def test_the_page_is_a_plan():
 
 
 def test_every_key_of_every_section_is_on_the_page():
-    sections = {"data": DataConfig, "split": SplitConfig, "retrieve": Retrieve, "rank": Rank, "page": Page, "evaluate": Evaluate}
-    for stage, table in (("retrieve", RETRIEVERS), ("rank", RANKERS), ("page", PAGES)):
+    sections = {"data": DataConfig, **STAGES}
+    for stage, table in (("retrieve", RETRIEVERS), ("prerank", PRERANKERS), ("rank", RANKERS), ("page", PAGES)):
         sections |= {f"{stage}.{name}": component_class(name, table, "docs").Config for name in table}
     sections["retrieve.sasrec.train"] = TrainConfig
     missing = []
@@ -39,8 +47,20 @@ def test_every_key_of_every_section_is_on_the_page():
     assert missing == []
 
 
+def test_every_key_of_a_rule_is_on_the_page():
+    shown = {key for rule in VALUES["page"]["explore"]["rules"] for key in rule}
+    assert shown == {field.name for field in dataclasses.fields(Rule)}
+
+
 def test_defaults_on_the_page_are_the_defaults():
-    for name, kind in (("retrieve", Retrieve), ("rank", Rank), ("page", Page), ("evaluate", Evaluate), ("split", SplitConfig)):
+    sections = dict(STAGES)
+    for stage, table in (("retrieve", RETRIEVERS), ("prerank", PRERANKERS), ("rank", RANKERS), ("page", PAGES)):
+        sections |= {f"{stage}.{name}": component_class(name, table, "docs").Config for name in table}
+    for path, kind in sections.items():
+        section = functools.reduce(lambda values, part: values[part], path.split("."), VALUES)
         for field in dataclasses.fields(kind):
-            shown = VALUES[name][field.name]
-            assert (tuple(shown) if isinstance(shown, list) else shown) == getattr(kind(), field.name), f"{name}.{field.name}"
+            wanted = getattr(kind(), field.name)
+            if field.name in ("train", "rules") or wanted is None:  # what is left out by default is shown with a value
+                continue
+            shown = section[field.name]
+            assert (tuple(shown) if isinstance(shown, list) else shown) == wanted, f"{path}.{field.name}"

@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import json
 import os
@@ -187,3 +188,22 @@ def test_a_manifest_survives_its_file(store):
     made = put(store, parents={"log": "x"})
     assert open_artifact(made.path).manifest == made.manifest
     assert Manifest.from_dict(made.manifest.as_dict(), "here") == made.manifest
+
+
+def test_an_erasure_rewrites_an_artifact_under_its_key(store):
+    made = put(store)
+    kept = made.path / "part" / "file.txt"
+    with open(kept) as reader, store.rewritten(made.manifest) as draft:
+        replaced = draft.path / "part" / "file.txt"
+        replaced.unlink()
+        replaced.write_text("fewer")
+        assert kept.read_text() == "bytes", "the old one is there until the new one is whole"
+        assert reader.read() == "bytes"
+    again = store.find("model", "a")
+    assert again.manifest == dataclasses.replace(made.manifest, files=again.manifest.files)
+    assert (again.path / "part" / "file.txt").read_text() == "fewer"
+    assert again.digest != made.digest
+    assert not list((store.root / ".drafts").iterdir())
+    with pytest.raises(ZeroDivisionError), store.rewritten(again.manifest) as draft:
+        draft.metrics["loss"] = 1 / 0
+    assert store.find("model", "a").digest == again.digest

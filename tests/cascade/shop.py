@@ -17,6 +17,11 @@ layers = 1
 heads = 1
 length = 10
 train = { epochs = 3, learning_rate = 0.01 }
+[prerank]
+use = "two_tower"
+keep = 10
+[prerank.two_tower]
+train = { epochs = 2 }
 [rank.dcnv2]
 hidden = [8]
 history = 5

@@ -5,11 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tests.cascade.shop import write_shop
 
 HEADRACE = Path(sys.executable).parent / "headrace"
+VERBS = [
+    ["build"], ["demo"], ["recommend"], ["explain"], ["evaluate"], ["compare"], ["reproduce"], ["forget"], ["doctor"], ["serve"],
+    ["data", "get"], ["data", "list"], ["data", "check"],
+]  # fmt: skip
 
 
 def headrace(*words, cwd=None):
@@ -89,3 +94,52 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     assert ran.returncode == 2
     assert "can't write there" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_compare_prints_one_table_with_tests(tmp_path):
+    write_shop(tmp_path)
+    ran = headrace("compare", "shop.toml", "--retrieve", "itemknn,ease", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert all(word in ran.stdout for word in ("popularity", "itemknn", "ease", "vs popularity", "Holm"))
+    wrong = headrace("compare", "shop.toml", "--retrieve", "itemknm", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert 'Did you mean "itemknn"' in wrong.stderr
+
+
+def test_forget_then_build_again_leaves_the_user_out(tmp_path):
+    write_shop(tmp_path)
+    assert headrace("build", "shop.toml", cwd=tmp_path).returncode == 0
+    gone = headrace("forget", "runs/shop", "c3", cwd=tmp_path)
+    assert gone.returncode == 0, gone.stderr
+    assert "14 of events" in gone.stdout
+    again = headrace("build", "shop.toml", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "of 39 users" in again.stdout
+    for path in (tmp_path / "runs/shop/store/tables").glob("*/*.parquet"):
+        table = pl.read_parquet(path)
+        assert "user_id" not in table.columns or "c3" not in table["user_id"], path
+
+
+def test_reproduce_smoke(tmp_path):
+    ran = headrace("reproduce", "sasrec", "--smoke", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "verdict:" in ran.stdout
+    assert not (tmp_path / "results").exists()
+
+
+def test_doctor_says_what_is_there():
+    ran = headrace("doctor")
+    assert ran.returncode == 0
+    assert "torch" in ran.stdout
+    assert "data cache" in ran.stdout
+
+
+def test_explain_and_evaluate_on_a_build(tmp_path):
+    write_shop(tmp_path)
+    headrace("build", "shop.toml", cwd=tmp_path)
+    assert "chance" in headrace("explain", "runs/shop", "c1", cwd=tmp_path).stdout
+    sliced = headrace("evaluate", "runs/shop", "--slices", cwd=tmp_path).stdout
+    assert "warm users" in sliced
+    written = headrace("evaluate", "runs/shop", "--requests", "asked.parquet", cwd=tmp_path)
+    assert written.returncode == 0, written.stderr
+    assert (tmp_path / "asked.parquet").is_file()

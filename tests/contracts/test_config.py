@@ -80,3 +80,16 @@ def test_digest_is_of_the_content():
         "name": "a", "neighbours": 100, "hidden": [64, 32], "train": {"epochs": 3, "device": "cpu"},
     }  # fmt: skip
     assert parse(Shop, as_dict(Shop(name="a")), where="") == Shop(name="a")
+
+
+def test_a_row_of_an_array_of_tables_names_its_keys():
+    @config
+    class Row:
+        colour: str = ""
+
+    @config
+    class Whole:
+        rows: tuple[Row, ...] = ()
+
+    with pytest.raises(ConfigError, match='"color" is not a key. Did you mean "colour"'):
+        parse(Whole, {"rows": [{"color": "red"}]}, where="shop.toml")

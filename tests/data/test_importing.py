@@ -75,6 +75,7 @@ def test_a_log_alone_gets_its_items_and_users(shop):
         "tied_share": 0.0,
         "time_forms": {"events.at": "epoch s"},
         "ignored": [],
+        "erased": 0,
     }
     json.dumps(summary.as_dict())
 

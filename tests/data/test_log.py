@@ -64,14 +64,15 @@ def test_histories_end_strictly_before_their_request(log):
     assert short.history.lengths.max() == 2
 
 
-def test_seen_items_are_no_answers(log):
-    requests, answers = log.steps(0, 60)
+@pytest.mark.parametrize("start", [0, 25, 50])
+def test_seen_items_are_no_answers(log, start):
+    requests, answers = log.steps(start, 60)
     seen = set()
     wanted = []
     for at, user, item in sorted((at, user, item) for user, item, at in some_events()):
         if (user, item) not in seen:
             seen.add((user, item))
-            wanted.append((user, at, item))
+            wanted += [(user, at, item)] if at >= start else []
     rows = answers.rows()
     found = zip(
         log.users.decode(requests.users[rows]), requests.at_us[rows].tolist(), log.items.decode(answers.items), strict=True

@@ -8,8 +8,8 @@ from headrace.contracts.rng import rng
 from headrace.data.splits import SplitConfig, temporal_cuts
 
 shares = st.builds(
-    lambda valid, rank, test: SplitConfig(valid_share=valid, rank_share=rank, test_share=test),
-    *[st.floats(0.02, 0.25)] * 3,
+    lambda valid, prerank, rank, test: SplitConfig(valid_share=valid, prerank_share=prerank, rank_share=rank, test_share=test),
+    *[st.floats(0.02, 0.2)] * 4,
 )
 
 
@@ -22,11 +22,12 @@ def test_windows_are_ordered_and_hold_at_least_their_share(times, settings):
         assume(False)
     assert cuts.first_us == at_us.min()
     assert cuts.last_us == at_us.max()
-    moments = [cuts.first_us, cuts.valid_us, cuts.rank_us, cuts.test_us, cuts.last_us + 1]
+    moments = [cuts.first_us, cuts.valid_us, cuts.prerank_us, cuts.rank_us, cuts.test_us, cuts.last_us + 1]
     assert moments == sorted(set(moments))
     assert set(moments[:-1]) <= set(times), "a cut is the moment of an event, so ties stay whole"
     after = 0.0
-    for share, cut in zip((settings.test_share, settings.rank_share, settings.valid_share), moments[3:0:-1], strict=True):
+    newest_first = (settings.test_share, settings.rank_share, settings.prerank_share, settings.valid_share)
+    for share, cut in zip(newest_first, moments[4:0:-1], strict=True):
         after += share
         assert (at_us >= cut).mean() >= after - 1e-9
         assert (at_us > cut).mean() <= after + 1e-9, "no more than the ties of the cut itself are added"
@@ -34,11 +35,12 @@ def test_windows_are_ordered_and_hold_at_least_their_share(times, settings):
 
 def test_shares_are_kept_where_nothing_is_tied():
     at_us = rng(0, "times").permutation(1000)
-    cuts = temporal_cuts(at_us, SplitConfig(valid_share=0.1, rank_share=0.2, test_share=0.1))
-    assert (cuts.first_us, cuts.valid_us, cuts.rank_us, cuts.test_us, cuts.last_us) == (0, 600, 700, 900, 999)
+    cuts = temporal_cuts(at_us, SplitConfig(valid_share=0.1, prerank_share=0.1, rank_share=0.2, test_share=0.1))
+    assert (cuts.first_us, cuts.valid_us, cuts.prerank_us, cuts.rank_us, cuts.test_us) == (0, 500, 600, 700, 900)
+    assert cuts.last_us == 999
 
 
 @pytest.mark.parametrize("times", [[], [1], [5] * 100, [1] * 50 + [2] * 50, [1] * 97 + [2, 3, 4]])
-def test_a_log_without_four_windows_is_refused(times):
-    with pytest.raises(DataError, match=r"nothing to split|needs four windows"):
+def test_a_log_without_five_windows_is_refused(times):
+    with pytest.raises(DataError, match=r"nothing to split|needs five windows"):
         temporal_cuts(np.array(times, np.int64), SplitConfig())

@@ -39,6 +39,27 @@ def test_any_floats_are_ordered(scores, k):
     assert np.array_equal(best, -np.sort(-scores, axis=1)[:, :k])
 
 
+@given(
+    arrays(np.float32, st.tuples(st.integers(0, 4), st.integers(1, 30)), elements=few_values),
+    st.integers(1, 12),
+    st.integers(0, 3),
+)
+def test_the_order_of_the_columns_has_no_say(scores, k, seed):
+    scores[:, 0] = -np.inf
+    columns = rng(0, "columns").permutation(scores.shape[1])
+    wanted = top_k(scores, k, "stage", seed=seed)
+    for items in (columns, np.broadcast_to(columns, scores.shape)):
+        found = top_k(scores[:, columns], k, "stage", seed=seed, items=items)
+        np.testing.assert_array_equal(found.items, wanted.items)
+        np.testing.assert_array_equal(found.scores["stage"], wanted.scores["stage"])
+
+
+def test_a_column_may_stand_for_another_item_in_each_row():
+    found = top_k(np.array([[1, 3, -np.inf], [5, 4, 6]], np.float32), 2, "stage", items=np.array([[7, 8, 9], [70, 80, 90]]))
+    assert found.items.tolist() == [[8, 7], [90, 70]]
+    assert found.scores["stage"].tolist() == [[3, 1], [6, 5]]
+
+
 def test_padding_stands_behind_with_no_score():
     best = top_k(np.array([[-np.inf, 1, -np.inf, 2]], np.float32), 4, "stage")
     assert best.items.tolist() == [[3, 1, 0, 0]]

@@ -8,7 +8,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from headrace.contracts.seams import Services
-from headrace.objectives.softmax import NextItem, softmax
+from headrace.objectives.softmax import NextItem, softmax, softmax_of_products
 from headrace.testing import check_loss, check_objective
 from headrace.testing.examples import some_class_rows
 
@@ -72,3 +72,52 @@ def test_next_item_is_the_mean_over_real_positions():
     by_hand = torch.stack([-row.log_softmax(-1)[target] for row, (_, target) in zip(logits, pairs, strict=True)]).mean()
     assert loss.count == 4
     assert_close(loss.mean, by_hand)
+
+
+class Product(Bigram):
+    """A model whose logits are products with item vectors."""
+
+    def item_vectors(self):
+        return self.embedding.weight
+
+
+def products(rows, n, seed=0, scale=1.0):
+    draw = torch.Generator().manual_seed(seed)
+    hidden, vectors = (scale * torch.randn(size, 3, dtype=torch.float64, generator=draw) for size in (rows, n))
+    return hidden.requires_grad_(), vectors.requires_grad_(), torch.randint(n, (rows,), generator=draw)
+
+
+@given(rows=st.integers(0, 40), n=st.integers(1, 9), at_once=st.integers(1, 60), scale=st.sampled_from([0.1, 1.0, 30.0]))
+def test_products_in_slices_are_the_softmax_of_all(rows, n, at_once, scale):
+    hidden, vectors, target = products(rows, n, rows, scale)
+    slow = softmax(hidden @ vectors.T, target)
+    wanted = torch.autograd.grad(5 * slow, (hidden, vectors))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("headrace.objectives.softmax._CPU_LOGITS", at_once)
+        fast = softmax_of_products(hidden, vectors, target)
+        found = torch.autograd.grad(5 * fast, (hidden, vectors))
+        with torch.no_grad():
+            assert_close(softmax_of_products(hidden, vectors, target), slow.detach())
+    assert_close(fast, slow)
+    assert_close(found, wanted)
+
+
+def test_products_under_autocast_are_as_near_as_bfloat16():
+    double = products(20, 6)
+    hidden, vectors = (one.detach().float().requires_grad_() for one in double[:2])
+    wanted = torch.autograd.grad(softmax(hidden @ vectors.T, double[2]), (hidden, vectors))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = softmax_of_products(hidden, vectors, double[2])
+    assert loss.dtype == torch.float32
+    found = torch.autograd.grad(loss, (hidden, vectors))
+    assert_close(found, wanted, rtol=0, atol=0.01)  # bfloat16 keeps 8 bits of a product
+    assert not found[0].equal(wanted[0])
+
+
+def test_next_item_takes_products_where_the_model_has_them():
+    with torch.random.fork_rng():
+        check_objective(NextItem(), Product(5), BATCH)
+        torch.manual_seed(0)
+        model = Product(5)
+    wanted = softmax(model.hidden(BATCH["items"]) @ model.embedding.weight.T, BATCH["targets"], BATCH["targets"] > 0)
+    assert_close(NextItem()(model, BATCH, Services({}, torch.Generator()))["next_item"].mean, wanted)

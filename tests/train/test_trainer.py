@@ -7,72 +7,10 @@ from torch.testing import assert_close
 
 from headrace.balance.equal import Equal
 from headrace.contracts.errors import ArtifactError, ConfigError, HeadraceError
-from headrace.contracts.rng import rng
-from headrace.contracts.seams import Learned, Loss
+from headrace.contracts.seams import Loss
 from headrace.contracts.training import TrainConfig
-from headrace.nn.seeded import seeded
 from headrace.train.trainer import train
-
-CONFIG = TrainConfig(epochs=3, learning_rate=0.05, weight_decay=0.01, device="cpu")
-
-
-class Stopped(Exception):
-    pass
-
-
-class Rows:
-    """Shuffled batches of unequal size; `stop_at` breaks off before that batch of all."""
-
-    def __init__(self, sizes=(3, 1, 4, 2, 2), stop_at=None):
-        draw = torch.Generator().manual_seed(0)
-        self.x, self.y = torch.randn(sum(sizes), 4, generator=draw), torch.randn(sum(sizes), generator=draw)
-        self.sizes, self.stop_at = sizes, stop_at
-
-    def epoch(self, epoch):
-        rows = torch.from_numpy(rng(0, "rows", epoch).permutation(len(self.x)))
-        source = self
-
-        class Epoch:
-            def __len__(self):
-                return len(source.sizes)
-
-            def __getitem__(self, index):
-                if source.stop_at == epoch * len(self) + index:
-                    raise Stopped
-                if index >= len(self):
-                    raise IndexError
-                part = rows.split(source.sizes)[index]
-                return {"x": source.x[part], "y": source.y[part]}
-
-        return Epoch()
-
-
-class Squared:
-    """A squared error, with noise from the step's generator."""
-
-    def __init__(self, noise=0.0, name="squared"):
-        self.noise, self.name = noise, name
-
-    def counts(self, batch):
-        return {self.name: float(len(batch["y"]))}
-
-    def __call__(self, model, batch, services):
-        noise = self.noise * torch.randn(batch["y"].shape, generator=services.generator, dtype=batch["y"].dtype)
-        error = (model(batch["x"]).squeeze(-1) - batch["y"] - noise).square()
-        return {self.name: Loss(error.mean(), float(len(error)))}
-
-
-def model_of(dropout=0.5):
-    with seeded(0, "model"):
-        return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Dropout(dropout), nn.Linear(8, 1))
-
-
-def learned(model=None, batches=None, objectives=None, **more):
-    return Learned(model or model_of(), objectives or [Squared(noise=0.1)], batches or Rows(), **more)
-
-
-def weights(module):
-    return torch.cat([tensor.flatten() for tensor in module.state_dict().values()])
+from tests.train.small import CONFIG, Rows, Squared, Stopped, learned, model_of, weights
 
 
 class Validation:
@@ -144,7 +82,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     with pytest.raises(ArtifactError, match="is of another run"):
         train(learned(), CONFIG, seed=0, run="two", checkpoint_path=path)
     path.write_bytes(b"torn")
-    with pytest.raises(ArtifactError, match="not a checkpoint of ours"):
+    with pytest.raises(ArtifactError, match="checkpoint of ours"):
         train(learned(), CONFIG, seed=0, run="one", checkpoint_path=path)
 
 
@@ -259,6 +197,39 @@ def test_a_loss_that_is_not_finite_is_said_before_it_does_harm(value):
     assert weights(model).isfinite().all()
 
 
+def test_a_validation_value_that_is_no_number_is_said():
+    with pytest.raises(HeadraceError, match="sasrec: the validation value of epoch 1 is not a number"):
+        train(learned(), CONFIG, seed=0, name="sasrec", validate=lambda: math.nan)
+
+
+def test_a_gradient_that_is_not_finite_is_said_before_it_does_harm():
+    class Cliff(Squared):
+        def __call__(self, model, batch, services):
+            loss = super().__call__(model, batch, services)[self.name]
+            return {self.name: Loss(loss.mean + (loss.mean - loss.mean).abs().sqrt(), loss.count)}
+
+    model = model_of()
+    with pytest.raises(HeadraceError, match="the gradient's norm became nan at step 0"):
+        train(learned(model, objectives=[Cliff()]), CONFIG, seed=0)
+    assert weights(model).isfinite().all()
+
+
+def test_the_optimizer_may_be_another(tmp_path):
+    made = []
+
+    def plain(module):
+        made.append(torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9))
+        return made[-1]
+
+    straight, again, path = model_of(), model_of(), tmp_path / "checkpoint.safetensors"
+    train(learned(straight), CONFIG, seed=0, optimizer=plain)
+    with pytest.raises(Stopped):
+        train(learned(batches=Rows(stop_at=7)), CONFIG, seed=0, optimizer=plain, checkpoint_path=path)
+    train(learned(again), CONFIG, seed=0, optimizer=plain, checkpoint_path=path)
+    assert weights(again).equal(weights(straight))
+    assert len(made) == 3
+
+
 def test_the_global_stream_is_as_it_was():
     before = torch.random.get_rng_state()
     train(learned(), CONFIG, seed=0)
@@ -307,6 +278,7 @@ def test_progress_is_told():
     train(learned(), CONFIG, seed=0, name="sasrec", progress=lambda *what: told.append(what))
     assert [(what, done, total) for what, done, total, _ in told] == [("sasrec", n, 15) for n in range(1, 16)]
     assert told[-1][3].startswith("squared ")
+    assert all(note.endswith(" batches/s") for _, _, _, note in told)
 
 
 def test_each_step_has_draws_of_its_own():

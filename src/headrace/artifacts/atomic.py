@@ -1,10 +1,33 @@
 """A small file replaced whole: a reader sees the old text or the new, and a failed write leaves the old."""
 
 import os
+import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from headrace.contracts.errors import ArtifactError
+from headrace.contracts.errors import ArtifactError, HeadraceError
+
+
+def io_error(error: BaseException) -> OSError | None:
+    """The system's error behind an exception, or None. Polars and safetensors wrap it and leave only its number in their text."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return OSError(int(found[1]), os.strerror(int(found[1]))) if found else None
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Around what writes to the path: a full disk, a missing right or a file where a folder should be is said in one line."""
+    try:
+        yield
+    except Exception as error:
+        cause = io_error(error)
+        if cause is None or isinstance(error, HeadraceError):
+            raise
+        raise ArtifactError(f"{path}: could not be written ({cause.strerror}). Make room, or choose another folder.") from None
 
 
 def place(path: Path, text: str) -> None:

@@ -5,6 +5,7 @@ The digest is of the bytes, so damage is found, not served. Lineage is the paren
 """
 
 import errno
+import fcntl
 import json
 import os
 import shutil
@@ -17,12 +18,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from headrace.artifacts.atomic import io_error
 from headrace.contracts.config import digest
-from headrace.contracts.errors import ArtifactError
+from headrace.contracts.errors import ArtifactError, HeadraceError
 from headrace.contracts.manifest import Manifest
 
 MANIFEST = "manifest.json"
-_CANT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO}
+_CANT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
 
 
 def key_of(kind: str, config: Any, parents: Mapping[str, str], revision: int) -> str:
@@ -73,6 +75,18 @@ class Store:
         """Write into the draft's folder; on leaving it becomes the artifact, on an error nothing is left of it."""
         started = perf_counter()
         target = self.root / manifest.kind / manifest.key
+        with self._draft(manifest, target) as draft:
+            yield draft
+            _write_manifest(draft, manifest, round(perf_counter() - started, 3))
+            try:
+                os.rename(draft.path, target)
+            except OSError:
+                if not target.is_dir():  # another build made the same key, so the same thing, first: its copy stays
+                    raise
+
+    @contextmanager
+    def _draft(self, manifest: Manifest, target: Path) -> Iterator[Draft]:
+        """A folder of its own that is gone at the end, with what went wrong in words."""
         drafts = self.root / ".drafts"
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -83,26 +97,47 @@ class Store:
             raise ArtifactError(f"{self.root}: can't write there ({error.strerror}). Choose another folder with --out.") from None
         try:
             yield draft
-            whole = replace(
-                manifest,
-                files=_digests(draft.path),
-                metrics=draft.metrics,
-                schema=draft.schema,
-                window_us=draft.window_us,
-                seconds=round(perf_counter() - started, 3),
-            )
-            (draft.path / MANIFEST).write_text(json.dumps(whole.as_dict(), indent=1))
-            try:
-                os.rename(draft.path, target)
-            except OSError:
-                if not target.is_dir():  # another build made the same key, so the same thing, first: its copy stays
-                    raise
-        except OSError as error:
-            if error.errno not in _CANT_WRITE:
+        except Exception as error:
+            cause = None if isinstance(error, HeadraceError) else io_error(error)
+            if cause is None or cause.errno not in _CANT_WRITE:
                 raise
-            raise ArtifactError(f"{target}: could not be written ({error.strerror}). Nothing half-written was kept.") from error
+            raise ArtifactError(f"{target}: could not be written ({cause.strerror}). Nothing half-written was kept.") from error
         finally:
             shutil.rmtree(draft.path, ignore_errors=True)
+
+    @contextmanager
+    def rewritten(self, manifest: Manifest) -> Iterator[Draft]:
+        """An artifact's files to be replaced, under the same key: for an erasure alone, since all else holds artifacts
+        unchanging.
+
+        Files are hard links to the old ones: replace them whole, never write into them. On leaving, the folder takes the old
+        one's place with the digests of its new bytes; on an error the old one stays. Killed between the two renames, the artifact
+        is not there, so it is made again.
+        """
+        target = self.root / manifest.kind / manifest.key
+        with self._draft(manifest, target) as draft:
+            shutil.copytree(target, draft.path, copy_function=os.link, dirs_exist_ok=True)
+            (draft.path / MANIFEST).unlink()
+            draft.metrics, draft.schema, draft.window_us = manifest.metrics, manifest.schema, manifest.window_us
+            yield draft
+            _write_manifest(draft, manifest, manifest.seconds)
+            old = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-erased-", dir=self.root / ".drafts"))
+            os.rename(target, old / "was")
+            os.rename(draft.path, target)
+            shutil.rmtree(old)
+
+    @contextmanager
+    def locked(self, key: str) -> Iterator[None]:
+        """One process at a time; a process that dies lets go."""
+        path = self.root / ".locks" / key
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("w")
+        except OSError as error:
+            raise ArtifactError(f"{self.root}: can't write there ({error.strerror}). Choose another folder with --out.") from None
+        with file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def manifests(self) -> Iterator[Manifest]:
         """Of every artifact in the store, bytes not checked."""
@@ -154,6 +189,18 @@ def read_manifest(path: Path) -> Manifest:
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{where}: can't be read ({error}). Delete the folder and build again.") from None
     return Manifest.from_dict(values, where)
+
+
+def _write_manifest(draft: Draft, manifest: Manifest, seconds: float) -> None:
+    whole = replace(
+        manifest,
+        files=_digests(draft.path),
+        metrics=draft.metrics,
+        schema=draft.schema,
+        window_us=draft.window_us,
+        seconds=seconds,
+    )
+    (draft.path / MANIFEST).write_text(json.dumps(whole.as_dict(), indent=1))
 
 
 def _digests(folder: Path) -> dict[str, str]:

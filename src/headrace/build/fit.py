@@ -7,6 +7,7 @@ from typing import Any
 from headrace.artifacts.store import Artifact, Draft
 from headrace.build.components import component_class, described, load_component, save_component, settings_of
 from headrace.build.graph import Graph
+from headrace.contracts.errors import ConfigError
 from headrace.contracts.interactions import Interactions
 from headrace.contracts.seams import Learner
 from headrace.nn.seeded import seeded
@@ -48,7 +49,7 @@ def fit(
             }  # fmt: skip
         else:
             graph.progress(f"{stage} {name}", 0, 1)
-            component.fit(interactions)
+            _call(component, interactions, source, f"{stage} {name}")
             graph.progress(f"{stage} {name}", 1, 1)
         times = interactions.history.at_us
         draft.window_us = (int(times.min()), int(times.max())) if len(times) else None
@@ -62,6 +63,18 @@ def fit(
 def fitted(artifact: Artifact, table: Mapping[str, str], trusted: tuple[str, ...] = ()) -> Any:
     """The component an artifact holds."""
     return load_component(artifact, table, trusted)
+
+
+def _call(component: Any, interactions: Interactions, source: Source, name: str) -> None:
+    needs = getattr(component, "needs", ())
+    if not needs:
+        component.fit(interactions)
+        return
+    artifacts = source.needs()
+    missing = [need for need in needs if need not in artifacts]
+    if missing:
+        raise ConfigError(f"{name} needs the artifacts {', '.join(missing)}, and has: {', '.join(artifacts) or 'none'}.")
+    component.fit(interactions, artifacts)
 
 
 def _train(

@@ -43,12 +43,20 @@ class Graph:
         if key in self._open:
             return self._open[key]
         found = self.store.find(kind, key)
-        if found is not None:
-            self.reused.append(label)
-            log.info("%s: found %s", label, key)
-            self._open[key] = found
-            return found
-        with self.store.create(Manifest(kind, key, revision, config, parents, personal=personal)) as draft:
+        if found is None:
+            # Another build of this folder may be at the same stage: it is waited for, and what it makes is used.
+            with self.store.locked(key):
+                found = self.store.find(kind, key)
+                if found is None:
+                    return self._made(Manifest(kind, key, revision, config, parents, personal=personal), make, label)
+        self.reused.append(label)
+        log.info("%s: found %s", label, key)
+        self._open[key] = found
+        return found
+
+    def _made(self, manifest: Manifest, make: Callable[[Draft], None], label: str) -> Artifact:
+        kind, key = manifest.kind, manifest.key
+        with self.store.create(manifest) as draft:
             make(draft)
         made = self.store.find(kind, key)
         if made is None:

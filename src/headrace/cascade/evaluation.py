@@ -15,6 +15,7 @@ import polars as pl
 from headrace.artifacts.store import Draft
 from headrace.cascade.join import stacked
 from headrace.cascade.pipeline import Pipeline
+from headrace.cascade.scoring import score
 from headrace.contracts.config import as_dict
 from headrace.contracts.requests import Candidates, Float64, History, Int32, Requests
 from headrace.evaluate.bootstrap import by_user
@@ -25,6 +26,8 @@ from headrace.evaluate.rows import Row
 from headrace.evaluate.slices import standard_slices
 
 SPLIT = "global temporal"
+RECALLED = "recalled"
+Losses = list[tuple[str, int, float]]
 _AT_ONCE = 256
 
 
@@ -33,7 +36,7 @@ class Measured:
     """rows: every figure. losses: (stage, k, recall) from the widest to the page. facts: what the figures are about."""
 
     rows: list[Row]
-    losses: list[tuple[str, int, float]]
+    losses: Losses
     facts: dict[str, Any]
 
 
@@ -54,34 +57,48 @@ def evaluate_cascade(pipeline: Pipeline) -> Measured:
     return Measured(rows, [(stage, k, value) for stage, k, value in metrics["losses"]], metrics["facts"])
 
 
-def _measure(pipeline: Pipeline) -> Measured:
-    plan, log, cuts = pipeline.plan, pipeline.log, pipeline.cuts
-    requests, answers = pipeline.requests(cuts.test_us, cuts.last_us + 1, plan.evaluate.most_requests)
-    relevant = Relevant.from_pairs(answers.rows(), answers.items, len(requests))
-    wanted = max(parse_metric(metric).k for metric in plan.evaluate.metrics)
-    found = _answer(pipeline, requests, wanted)
+def test_requests(pipeline: Pipeline) -> tuple[Requests, History]:
+    """The steps of the test window that everything is judged on."""
+    return pipeline.requests(pipeline.cuts.test_us, pipeline.cuts.last_us + 1, pipeline.plan.evaluate.most_requests)
 
-    interactions = log.interactions(cuts.test_us)
-    slices = standard_slices(relevant, requests.history.lengths, interactions.item_counts())
-    lists = {name: RankedLists(requests.users, _wide(items, wanted)) for name, items in found.items()}
+
+def judged(pipeline: Pipeline, stage: str, lists: Mapping[str, RankedLists], requests: Requests, answers: History) -> list[Row]:
+    """One table: methods that answered the same requests, against the plan's baseline, by slice."""
+    plan = pipeline.plan
+    relevant = Relevant.from_pairs(answers.rows(), answers.items, len(requests))
+    counts = pipeline.log.interactions(pipeline.cuts.test_us).item_counts()
+    return compare(
+        lists,
+        relevant,
+        stage=stage,
+        split=SPLIT,
+        baseline=plan.evaluate.baseline,
+        metrics=plan.evaluate.metrics,
+        slices=standard_slices(relevant, requests.history.lengths, counts),
+        seed=plan.evaluate.seed,
+        resamples=plan.evaluate.resamples,
+    )
+
+
+def deepest(pipeline: Pipeline) -> int:
+    """The largest cut-off of the plan's metrics."""
+    return max(parse_metric(metric).k for metric in pipeline.plan.evaluate.metrics)
+
+
+def _measure(pipeline: Pipeline) -> Measured:
+    requests, answers = test_requests(pipeline)
+    wanted = deepest(pipeline)
+    found = _answer(pipeline, requests, wanted)
+    lists = {name: RankedLists(requests.users, wide(items, wanted)) for name, items in found.items()}
     rows: list[Row] = []
-    for stage, names in _stages(pipeline, list(found)).items():
-        rows += compare(
-            {name: lists[name] for name in names},
-            relevant,
-            stage=stage,
-            split=SPLIT,
-            baseline=plan.evaluate.baseline,
-            metrics=plan.evaluate.metrics,
-            slices=slices,
-            seed=plan.evaluate.seed,
-            resamples=plan.evaluate.resamples,
-        )
+    for stage, methods in _stages(pipeline).items():
+        rows += judged(pipeline, stage, {method: lists[name] for method, name in methods.items()}, requests, answers)
+    relevant = Relevant.from_pairs(answers.rows(), answers.items, len(requests))
     return Measured(rows, _losses(pipeline, found, requests, relevant), _facts(pipeline, requests, answers))
 
 
 def _answer(pipeline: Pipeline, requests: Requests, wanted: int) -> dict[str, Int32]:
-    """Item lists by name: each retriever's, "recalled" (joined), the ranker's, and the page's."""
+    """Item lists: each retriever's by its name, RECALLED (joined), each later stage's by its stage."""
     plan, cascade = pipeline.plan, pipeline.cascade()
     alone = {name: cascade.retrievers.get(name) or pipeline.load_retriever(name, final=True) for name in plan.retrievers}
     parts: dict[str, list[Candidates]] = {}
@@ -89,35 +106,33 @@ def _answer(pipeline: Pipeline, requests: Requests, wanted: int) -> dict[str, In
         allowed = cascade.allowed(part)
         for name, retriever in alone.items():
             parts.setdefault(name, []).append(retriever.retrieve(part, max(wanted, plan.retrieve.k), allowed))
-        recalled = cascade.recall(part)
-        ranked = cascade.rank(part, recalled)
-        shown = cascade.act(part, ranked, seed=plan.seed)
-        for name, items in (("recalled", recalled.items), (plan.rank.use, ranked.items), (plan.page.use, shown.items)):
-            parts.setdefault(name, []).append(Candidates(items, {}))
+        candidates = cascade.recall(part)
+        parts.setdefault(RECALLED, []).append(Candidates(candidates.items, {}))
+        for scoring in cascade.scorings:
+            candidates = score([scoring], part, candidates)
+            parts.setdefault(scoring.stage, []).append(Candidates(candidates.items, {}))
+        shown = cascade.act(part, candidates, seed=plan.seed)
+        parts.setdefault("page", []).append(Candidates(shown.items, {}))
         pipeline.graph.progress("evaluate", rows.stop, len(requests))
     return {name: stacked(found).items for name, found in parts.items()}
 
 
-def _stages(pipeline: Pipeline, names: list[str]) -> Mapping[str, list[str]]:
+def _stages(pipeline: Pipeline) -> Mapping[str, Mapping[str, str]]:
+    """stage -> method -> the list that is its answer; the baseline stands in every one."""
     plan = pipeline.plan
-    baseline = plan.evaluate.baseline
-    return {
-        "retrieve": list(plan.retrievers),
-        "rank": [baseline, plan.rank.use],
-        "page": [baseline, plan.page.use],
-    }
+    stages: dict[str, dict[str, str]] = {"retrieve": {name: name for name in plan.retrievers}}
+    for stage in pipeline.scoring_stages:
+        stages[stage] = {plan.evaluate.baseline: plan.evaluate.baseline, getattr(plan, stage).use: stage}
+    return {**stages, "page": {plan.evaluate.baseline: plan.evaluate.baseline, plan.page.use: "page"}}
 
 
-def _losses(
-    pipeline: Pipeline, found: Mapping[str, Int32], requests: Requests, relevant: Relevant
-) -> list[tuple[str, int, float]]:
-    """Recall after each stage: what a stage drops, no later one can show."""
-    plan = pipeline.plan
-    slots = found[plan.page.use].shape[1]
-    steps = [("retrieve", found["recalled"].shape[1], "recalled"), ("rank", slots, plan.rank.use), ("page", slots, plan.page.use)]
+def _losses(pipeline: Pipeline, found: Mapping[str, Int32], requests: Requests, relevant: Relevant) -> Losses:
+    """Recall after each stage, of all it hands on: what a stage drops, no later one can show."""
+    steps = [("retrieve", RECALLED), *((stage, stage) for stage in pipeline.scoring_stages), ("page", "page")]
     losses = []
-    for stage, k, name in steps:
-        value = measure(RankedLists(requests.users, _wide(found[name], k)), relevant, [f"recall@{k}"])[f"recall@{k}"]
+    for stage, name in steps:
+        k = found[name].shape[1]
+        value = measure(RankedLists(requests.users, found[name]), relevant, [f"recall@{k}"])[f"recall@{k}"]
         losses.append((stage, k, _mean_over_users(requests, value)))
     return losses
 
@@ -131,7 +146,6 @@ def _mean_over_users(requests: Requests, values: Float64) -> float:
 def _facts(pipeline: Pipeline, requests: Requests, answers: History) -> dict[str, Any]:
     """Counts first; a nested mapping is a group of its own in the report."""
     cuts, summary = pipeline.cuts, pipeline.tables.manifest.metrics
-    lists = pipeline.candidate_lists.manifest.metrics
     set_aside = {f"{table}: {reason}": rows for table, found in summary["quarantined"].items() for reason, rows in found.items()}
     return {
         "events": len(pipeline.log.store.events.items),
@@ -147,9 +161,8 @@ def _facts(pipeline: Pipeline, requests: Requests, answers: History) -> dict[str
         },
         "split": {
             "kind": SPLIT,
-            "retrievers stop training on": f"{_day(cuts.valid_us)} to {_day(cuts.rank_us)}",
-            "ranker learns from": f"{_day(cuts.rank_us)} to {_day(cuts.test_us)}: {lists['requests']:,} requests, "
-            f"{lists['recall']:.3f} of whose answers were proposed",
+            "retrievers stop training on": f"{_day(cuts.valid_us)} to {_day(cuts.prerank_us)}",
+            **{f"{stage} learns from": _learned_from(pipeline, stage) for stage in pipeline.scoring_stages},
             "test": f"{_day(cuts.test_us)} to {_day(cuts.last_us)}: {len(requests):,} steps, {len(answers.items):,} answers",
         },
         "build": {"generation": pipeline.generation.key, "seed": pipeline.plan.seed},
@@ -157,7 +170,14 @@ def _facts(pipeline: Pipeline, requests: Requests, answers: History) -> dict[str
     }
 
 
-def _wide(items: Int32, width: int) -> Int32:
+def _learned_from(pipeline: Pipeline, stage: str) -> str:
+    start, end = pipeline.window(stage)
+    lists = pipeline.candidate_lists(stage).manifest.metrics
+    return f"{_day(start)} to {_day(end)}: {lists['requests']:,} requests, {lists['recall']:.3f} of their answers proposed"
+
+
+def wide(items: Int32, width: int) -> Int32:
+    """Padded with empty places."""
     return np.pad(items, ((0, 0), (0, max(width - items.shape[1], 0))))
 
 

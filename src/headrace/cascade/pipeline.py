@@ -1,8 +1,8 @@
-"""A plan worked through: import → features → retrievers → candidates → ranker → refit → a generation.
+"""A plan worked through: import → features → retrievers → candidates → pre-ranker → ranker → refit → a generation.
 
-Cuts are nested (see data.splits): retrievers are first fitted up to the ranker's window and propose for it, so the ranker learns
-from proposals for a later time than its retrievers have seen; then they are fitted again, up to the test window, and the ranker
-is kept.
+Cuts are nested (see data.splits): retrievers are first fitted up to the first scorer's window and propose for it and the next,
+so a scorer learns from what the stages before it make of a later time than they have seen; then the retrievers are fitted again,
+up to the test window, and the scorers are kept.
 """
 
 import json
@@ -19,24 +19,33 @@ from headrace.build.components import component_class, load_component, settings_
 from headrace.build.fit import Source, fit
 from headrace.build.graph import Graph
 from headrace.cascade.cascade import Cascade
-from headrace.cascade.join import join, stacked
+from headrace.cascade.categories import category_bags
+from headrace.cascade.join import stacked
 from headrace.cascade.plan import Plan, trusted
+from headrace.cascade.scoring import Scoring, propose, score
 from headrace.cascade.validation import ndcg_of_ranker, ndcg_of_retriever, recall_of
-from headrace.contracts.config import as_dict
+from headrace.contracts.config import as_dict, digest
 from headrace.contracts.errors import DataError
 from headrace.contracts.lists import CandidateLists
 from headrace.contracts.requests import Allowed, Candidates, History, Int32, Int64, Requests
+from headrace.data.clocks import need_times
 from headrace.data.features import Features
+from headrace.data.forget import ERASED, erased_users
 from headrace.data.importing import import_log
 from headrace.data.log import Log
 from headrace.data.splits import Cuts, temporal_cuts
 from headrace.methods.page import PAGES
+from headrace.methods.page.explore.rules import resolve
+from headrace.methods.prerank import PRERANKERS
 from headrace.methods.rank import RANKERS
 from headrace.methods.retrieve import RETRIEVERS
 
 _VALIDATED = 2000  # requests an early stop looks at
 _NEWEST = 1000  # events of history a request carries
 _AT_ONCE = 512
+_HELD = 0.15  # share of a scorer's window that stops its training
+
+SCORERS = {"prerank": PRERANKERS, "rank": RANKERS}
 
 
 @dataclass
@@ -55,48 +64,79 @@ class Pipeline:
             "data": as_dict(plan.data),
             "kinds": {n: as_dict(k) for n, k in plan.kinds.items()},
             "files": dict(self.sources),
+            "erased": digest(sorted(self._erased())),  # an erasure makes a new key, so all is made anew without the user
         }
 
         def make(draft: Draft) -> None:
             self.graph.progress("import", 0, 1)
             quarantine = self.graph.store.root / "quarantine.parquet"
-            summary = import_log(plan.data, plan.kinds, base=plan.folder, out=draft.path, quarantine_path=quarantine)
+            summary = import_log(
+                plan.data, plan.kinds, base=plan.folder, out=draft.path, quarantine_path=quarantine, erased=self._erased()
+            )
             draft.metrics = summary.as_dict()
             self.graph.progress("import", 1, 1)
 
         return self.graph.stage("tables", make, config=config, personal=True)
 
+    def _erased(self) -> list[str]:
+        return erased_users(self.graph.store.root / ERASED)
+
+    @cached_property
+    def histories(self) -> Artifact:
+        """Every user's events in one store, memory-mapped from here on."""
+        kinds, seed, counted = self.plan.kinds, self.plan.seed, bool(self.plan.features.count_days)
+
+        def make(draft: Draft) -> None:
+            log = Log.from_tables(self.tables.path, kinds, seed, histories=draft.path)
+            if counted:
+                _ = log.counts  # written beside the histories, so it has to be there before the folder is closed
+
+        config = {"kinds": {n: as_dict(kind) for n, kind in kinds.items()}, "seed": seed, "counted": counted}
+        return self.graph.stage("histories", make, config=config, inputs={"tables": self.tables}, personal=True)
+
     @cached_property
     def log(self) -> Log:
-        log = Log.from_tables(self.tables.path, self.plan.kinds, self.plan.seed)
+        log = Log.from_tables(self.tables.path, self.plan.kinds, self.plan.seed, histories=self.histories.path)
         if not len(log.store.events.items):
             raise DataError(f"{self.plan.where}: no positive event is left to learn from. See [kinds] and the quarantine.")
         return log
 
     @cached_property
     def cuts(self) -> Cuts:
+        need_times(self.log.clock, "A split by time")
         return temporal_cuts(self.log.store.events.at_us, self.plan.split)
+
+    @property
+    def proposed_from_us(self) -> int:
+        """Where the first scorer's window begins: what retrievers and features are fitted before, the first time."""
+        return self.cuts.prerank_us
 
     @cached_property
     def features(self) -> Artifact:
-        """Fitted on what was known before the ranker's window."""
+        """Fitted on what was known before the first scorer's window."""
+        cut, settings = self.proposed_from_us, self.plan.features
 
         def make(draft: Draft) -> None:
-            save_arrays(draft.path / "features.safetensors", self.log.features(self.cuts.rank_us).arrays())
+            save_arrays(draft.path / "features.safetensors", self.log.features(cut, settings).arrays())
 
-        return self.graph.stage(
-            "features", make, config={"cut_us": self.cuts.rank_us}, inputs={"tables": self.tables}, personal=True
-        )
+        config = {"cut_us": cut, **as_dict(settings)}
+        return self.graph.stage("features", make, config=config, inputs={"tables": self.tables}, personal=True)
 
     @cached_property
     def feature_object(self) -> Features:
-        return Features.from_arrays(load_arrays(self.features.path / "features.safetensors"))
+        features = Features.from_arrays(load_arrays(self.features.path / "features.safetensors"))
+        return self.log.bind(features) if self.plan.features.count_days else features
 
     def requests(self, start_us: int, end_us: int, limit: int | None = None) -> tuple[Requests, History]:
         """Steps of a window with their users' features, as of each."""
         requests, answers = self.log.steps(
             start_us, end_us, newest=_NEWEST, unseen_only=not self.plan.page.seen_items, limit=limit
         )
+        if not len(requests):
+            raise DataError(
+                f"{self.plan.where}: a window of the split holds no event with an item its user did not have before. "
+                "Set page.seen_items = true, give a longer log, or other shares in [split]."
+            )
         return self._with_features(requests), answers
 
     def requests_of(self, users: Int32, at_us: Int64, ids: Sequence[str] | None = None) -> Requests:
@@ -107,6 +147,9 @@ class Pipeline:
     def _with_features(self, requests: Requests) -> Requests:
         return replace(requests, features=self.feature_object.users_at(requests.users, requests.at_us))
 
+    def allowed(self, requests: Requests, at_us: int) -> Allowed:
+        return Allowed(self.log.available(at_us), None if self.plan.page.seen_items else requests.history)
+
     def retriever(self, name: str, *, final: bool) -> Artifact:
         """final: fitted on everything before the test window. Else on what comes before the window it proposes for: a learned
         one keeps the validation window out of its fit, to see when to stop, and the final fit trains as long."""
@@ -114,125 +157,144 @@ class Pipeline:
         learned = hasattr(component_class(name, RETRIEVERS, "retrieve", trusted(self.plan)), "learn")
         if final and learned:
             epochs = self.retriever(name, final=False).manifest.metrics["epochs"]
-        cut = cuts.test_us if final else cuts.valid_us if learned else cuts.rank_us
+        cut = cuts.test_us if final else cuts.valid_us if learned else self.proposed_from_us
         source = Source(
             interactions=lambda: self.log.interactions(cut, self.feature_object),
             inputs={"tables": self.tables, "features": self.features},
-            window={"cut_us": cut, "valid_until_us": cuts.rank_us if learned and not final else None,
+            window={"cut_us": cut, "valid_until_us": self.proposed_from_us if learned and not final else None,
                     "seen_items": self.plan.page.seen_items},
             needs=lambda: {"features": self.feature_object},
             validate=self._validate_retriever if learned and not final else None,
             epochs=epochs,
         )  # fmt: skip
-        where = f"{self.plan.where} [retrieve.{name}]"
-        return fit(
-            self.graph, "retrieve", name, self.plan.of("retrieve", name), RETRIEVERS, source,
-            seed=self.plan.seed, where=where, trusted=trusted(self.plan),
-        )  # fmt: skip
+        return self._fit("retrieve", name, RETRIEVERS, source)
 
     def load_retriever(self, name: str, *, final: bool) -> Any:
         return load_component(self.retriever(name, final=final), RETRIEVERS, trusted(self.plan))
 
-    @cached_property
-    def candidate_lists(self) -> Artifact:
-        """What the retrievers propose in the ranker's window, and which proposals were chosen."""
+    @property
+    def scoring_stages(self) -> list[str]:
+        return ["rank"] if self.plan.prerank.use is None else ["prerank", "rank"]
+
+    def window(self, stage: str) -> tuple[int, int]:
+        """What a scorer learns from; without a pre-ranker the ranker has its window too."""
+        if stage == "prerank":
+            return self.cuts.prerank_us, self.cuts.rank_us
+        return self.cuts.prerank_us if self.plan.prerank.use is None else self.cuts.rank_us, self.cuts.test_us
+
+    def candidate_lists(self, stage: str) -> Artifact:
+        """What the stages before this one leave of its window, and which of it was chosen."""
         inputs = {name: self.retriever(name, final=False) for name in self.plan.retrieve.use}
-        config = {"k": self.plan.retrieve.k, "window": [self.cuts.rank_us, self.cuts.test_us],
-                  "most_requests": self.plan.rank.most_requests, "seen_items": self.plan.page.seen_items}  # fmt: skip
+        before = self.scoring_stages[: self.scoring_stages.index(stage)]
+        start, end = self.window(stage)
+        most = getattr(self.plan, stage).most_requests
+        config = {"k": self.plan.retrieve.k, "window": [start, end], "most_requests": most,
+                  "keep": [getattr(self.plan, one).keep for one in before], "seen_items": self.plan.page.seen_items}  # fmt: skip
 
         def make(draft: Draft) -> None:
-            requests, answers = self.requests(self.cuts.rank_us, self.cuts.test_us, self.plan.rank.most_requests)
+            requests, answers = self.requests(start, end, most)
             retrievers = {name: self.load_retriever(name, final=False) for name in self.plan.retrieve.use}
-            available = self.log.available(self.cuts.rank_us)
-            found = []
+            scorings, found = [self.scoring(one) for one in before], []
             for rows, part in requests.chunks(_AT_ONCE):
-                allowed = Allowed(available, None if self.plan.page.seen_items else part.history)
-                found.append(join({name: r.retrieve(part, self.plan.retrieve.k, allowed) for name, r in retrievers.items()}))
-                self.graph.progress("candidates", rows.stop, len(requests))
+                proposed = propose(retrievers, part, self.plan.retrieve.k, self.allowed(part, start))
+                found.append(score(scorings, part, proposed))
+                self.graph.progress(f"candidates to {stage}", rows.stop, len(requests))
             candidates = stacked(found)
             save_arrays(draft.path / "lists.safetensors", {
                 "users": requests.users, "at_us": requests.at_us, "items": candidates.items,
                 "label": CandidateLists.of(requests, candidates, answers).label,
-                **{f"score.{name}": score for name, score in candidates.scores.items()},
+                **{f"score.{name}": scores for name, scores in candidates.scores.items()},
             })  # fmt: skip
             draft.metrics = {"requests": len(requests), "recall": recall_of(candidates, requests, answers)}
 
-        return self.graph.stage("candidates", make, config=config, inputs={"tables": self.tables, **inputs}, personal=True)
+        inputs = {"tables": self.tables, "features": self.features, **inputs, **{one: self.scorer(one) for one in before}}
+        return self.graph.stage("candidates", make, config=config, inputs=inputs, personal=True, name=f"to {stage}")
 
-    def lists(self) -> CandidateLists:
-        arrays = load_arrays(self.candidate_lists.path / "lists.safetensors")
+    def lists(self, stage: str) -> CandidateLists:
+        arrays = load_arrays(self.candidate_lists(stage).path / "lists.safetensors")
         requests = self.requests_of(arrays["users"], arrays["at_us"])
-        scores = {name: arrays[f"score.{name}"] for name in self.plan.retrieve.use}
-        return CandidateLists(requests, Candidates(arrays["items"], scores), arrays["label"])
+        names = [*self.plan.retrieve.use, *self.scoring_stages[: self.scoring_stages.index(stage)]]
+        return CandidateLists(requests, Candidates(arrays["items"], {n: arrays[f"score.{n}"] for n in names}), arrays["label"])
 
-    @cached_property
-    def ranker(self) -> Artifact:
+    def scorer(self, stage: str) -> Artifact:
         """Trained on the earlier part of its window, stopped by the later one."""
         held: dict[str, CandidateLists] = {}
 
         def needs() -> Mapping[str, Any]:
-            lists = self.lists()
-            cut = int(np.quantile(lists.requests.at_us, 0.85)) if len(lists) else 0
+            lists = self.lists(stage)
+            cut = int(np.quantile(lists.requests.at_us, 1 - _HELD)) if len(lists) else 0
             held["valid"] = lists.take(np.flatnonzero(lists.requests.at_us >= cut))
             return {"features": self.feature_object, "candidate_lists": lists.take(np.flatnonzero(lists.requests.at_us < cut))}
 
+        start, _ = self.window(stage)
         source = Source(
-            interactions=lambda: self.log.interactions(self.cuts.rank_us, self.feature_object),
-            inputs={"tables": self.tables, "features": self.features, "candidates": self.candidate_lists},
-            window={"cut_us": self.cuts.rank_us},
+            interactions=lambda: self.log.interactions(start, self.feature_object),
+            inputs={"tables": self.tables, "features": self.features, "candidates": self.candidate_lists(stage)},
+            window={"cut_us": start},
             needs=needs,
             validate=lambda scorer: ndcg_of_ranker(scorer, held["valid"]),
         )
-        name, where = self.plan.rank.use, f"{self.plan.where} [rank.{self.plan.rank.use}]"
+        return self._fit(stage, getattr(self.plan, stage).use, SCORERS[stage], source)
+
+    def scoring(self, stage: str) -> Scoring:
+        asked = getattr(self.plan, stage)
+        return Scoring(stage, asked.use, load_component(self.scorer(stage), SCORERS[stage], trusted(self.plan)), asked.keep)
+
+    def _fit(self, stage: str, name: str, table: Mapping[str, str], source: Source) -> Artifact:
+        where = f"{self.plan.where} [{stage}.{name}]"
         return fit(
-            self.graph, "rank", name, self.plan.of("rank", name), RANKERS, source,
+            self.graph, stage, name, self.plan.of(stage, name), table, source,
             seed=self.plan.seed, where=where, trusted=trusted(self.plan),
         )  # fmt: skip
 
     @cached_property
     def generation(self) -> Artifact:
         """The set of artifacts that serve together, and the cut they know up to."""
-        names = self.plan.retrievers
-        inputs = {"tables": self.tables, "features": self.features, "rank": self.ranker,
-                  **{f"retrieve.{name}": self.retriever(name, final=True) for name in names}}  # fmt: skip
-        page = component_class(self.plan.page.use, PAGES, f"{self.plan.where} [page]", trusted(self.plan))
-        settings = settings_of(page, self.plan.of("page", self.plan.page.use), f"{self.plan.where} [page.{self.plan.page.use}]")
+        plan = self.plan
+        retrievers = {f"retrieve.{name}": self.retriever(name, final=True) for name in plan.retrievers}
+        scorers = {stage: self.scorer(stage) for stage in self.scoring_stages}
+        inputs = {"tables": self.tables, "features": self.features, **scorers, **retrievers}
+        page = component_class(plan.page.use, PAGES, f"{plan.where} [page]", trusted(plan))
+        settings = settings_of(page, plan.of("page", plan.page.use), f"{plan.where} [page.{plan.page.use}]")
         config = {
-            "retrieve": as_dict(self.plan.retrieve), "rank": self.plan.rank.use, "cut_us": self.cuts.test_us,
-            "page": {**as_dict(self.plan.page), "component": self.plan.page.use, "settings": as_dict(settings)},
+            "retrieve": as_dict(plan.retrieve), "prerank": as_dict(plan.prerank), "rank": as_dict(plan.rank),
+            "page": {**as_dict(plan.page), "component": plan.page.use, "settings": as_dict(settings)},
+            "cut_us": self.cuts.test_us,
         }  # fmt: skip
 
         def make(draft: Draft) -> None:
-            (draft.path / "generation.json").write_text(json.dumps(config, indent=1, sort_keys=True))
+            (draft.path / "generation.json").write_text(json.dumps(config, indent=1))
 
         return self.graph.stage("generation", make, config=config, inputs=inputs, personal=True)
 
     def cascade(self) -> Cascade:
-        return self._cascade(final=True)
-
-    def _cascade(self, *, final: bool) -> Cascade:
+        """The generation, loaded."""
         generation, plan = self.generation, self.plan
-        retrievers = {name: self.load_retriever(name, final=final) for name in plan.retrievers}
+        retrievers = {name: self.load_retriever(name, final=True) for name in plan.retrievers}
         page = generation.manifest.config["page"]
         kind = component_class(page["component"], PAGES, plan.where, trusted(plan))
         settings = settings_of(kind, page["settings"], plan.where)
-        categories = self.feature_object.items_at(self.cuts.test_us).get("item.categories")
+        names, bags = category_bags(self.log)
+        given: dict[str, Any] = {"categories": bags}
+        if getattr(settings, "rules", ()):
+            where = f"{plan.where} [page.{plan.page.use}.rules]"
+            given["rules"] = resolve(settings.rules, self.log.items, names, bags, where=where)
         return Cascade(
             {name: retrievers[name] for name in plan.retrieve.use},
             (plan.retrieve.fallback, retrievers[plan.retrieve.fallback]),
-            load_component(self.ranker, RANKERS, trusted(plan)),
-            kind(settings, policy_id=generation.key, categories=None if categories is None else categories[:, 0]),
+            [self.scoring(stage) for stage in self.scoring_stages],
+            kind(settings, policy_id=generation.key, **given),
             k=plan.retrieve.k,
             slots=settings.slots,
-            available=self.log.available(self.cuts.test_us if final else self.cuts.rank_us),
+            available=self.log.available(self.cuts.test_us),
             seen_items=plan.page.seen_items,
         )
 
     def _validate_retriever(self, retriever: Any) -> float:
         requests, answers = self._validation
-        available = self.log.available(self.cuts.rank_us)
+        available = self.log.available(self.proposed_from_us)
         return ndcg_of_retriever(retriever, requests, answers, available, seen_items=self.plan.page.seen_items)
 
     @cached_property
     def _validation(self) -> tuple[Requests, History]:
-        return self.requests(self.cuts.valid_us, self.cuts.rank_us, _VALIDATED)
+        return self.requests(self.cuts.valid_us, self.proposed_from_us, _VALIDATED)

@@ -12,14 +12,16 @@ from headrace.build.components import component_class, settings_of
 from headrace.contracts.config import config, parse
 from headrace.contracts.errors import ConfigError, listed, nearest
 from headrace.contracts.kinds import Kind
+from headrace.data.features import FeaturesConfig
 from headrace.data.settings import DataConfig
 from headrace.data.splits import SplitConfig
 from headrace.evaluate.ranking import parse_metric
 from headrace.methods.page import PAGES
+from headrace.methods.prerank import PRERANKERS
 from headrace.methods.rank import RANKERS
 from headrace.methods.retrieve import RETRIEVERS
 
-SECTIONS = ("data", "kinds", "split", "retrieve", "rank", "page", "evaluate")
+SECTIONS = ("data", "kinds", "split", "features", "retrieve", "prerank", "rank", "page", "evaluate")
 
 
 @config
@@ -35,10 +37,21 @@ class Retrieve:
 
 
 @config
-class Rank:
-    use: str = "dcnv2"
+class Prerank:
+    """use: the pre-ranker; without one all that is retrieved is ranked. keep: the best so many go on."""
+
+    use: str | None = None
+    keep: Annotated[int, Gt(0)] = 100
     most_requests: Annotated[int, Gt(0)] = 20_000
-    """Steps of the rank window to learn from, a seeded sample where there are more."""
+
+
+@config
+class Rank:
+    """keep: the page is chosen from the best so many. most_requests: steps to learn from, a seeded sample of more."""
+
+    use: str = "dcnv2"
+    keep: Annotated[int, Gt(0)] = 50
+    most_requests: Annotated[int, Gt(0)] = 20_000
 
 
 @config
@@ -70,7 +83,9 @@ class Plan:
     data: DataConfig
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     split: SplitConfig = field(default_factory=SplitConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
     retrieve: Retrieve = field(default_factory=Retrieve)
+    prerank: Prerank = field(default_factory=Prerank)
     rank: Rank = field(default_factory=Rank)
     page: Page = field(default_factory=Page)
     evaluate: Evaluate = field(default_factory=Evaluate)
@@ -113,6 +128,7 @@ def plan_from(values: Mapping[str, Any], *, where: str, folder: Path) -> Plan:
     if not isinstance(values.get("seed", 0), int):
         raise ConfigError(f"{where}: seed is {values['seed']!r}, expected a whole number.")
     retrieve, retrievers = _stage(values, "retrieve", Retrieve, RETRIEVERS, where)
+    prerank, prerankers = _stage(values, "prerank", Prerank, PRERANKERS, where)
     rank, rankers = _stage(values, "rank", Rank, RANKERS, where)
     page, pages = _stage(values, "page", Page, PAGES, where)
     kinds = {name: parse(Kind, kind, where=f"{where} [kinds.{name}]") for name, kind in values.get("kinds", {}).items()}
@@ -122,15 +138,19 @@ def plan_from(values: Mapping[str, Any], *, where: str, folder: Path) -> Plan:
         data=parse(DataConfig, values["data"], where=f"{where} [data]"),
         kinds=kinds,
         split=parse(SplitConfig, values.get("split", {}), where=f"{where} [split]"),
+        features=parse(FeaturesConfig, values.get("features", {}), where=f"{where} [features]"),
         retrieve=retrieve,
+        prerank=prerank,
         rank=rank,
         page=page,
         evaluate=parse(Evaluate, values.get("evaluate", {}), where=f"{where} [evaluate]"),
-        settings={"retrieve": retrievers, "rank": rankers, "page": pages},
+        settings={"retrieve": retrievers, "prerank": prerankers, "rank": rankers, "page": pages},
         seed=values.get("seed", 0),
     )
     for name in plan.retrievers:
         _check(name, plan.of("retrieve", name), RETRIEVERS, f"{where} [retrieve]")
+    if prerank.use is not None:
+        _check(prerank.use, plan.of("prerank", prerank.use), PRERANKERS, f"{where} [prerank]")
     _check(rank.use, plan.of("rank", rank.use), RANKERS, f"{where} [rank]")
     _check(page.use, plan.of("page", page.use), PAGES, f"{where} [page]")
     return plan
@@ -138,7 +158,8 @@ def plan_from(values: Mapping[str, Any], *, where: str, folder: Path) -> Plan:
 
 def trusted(plan: Plan) -> tuple[str, ...]:
     """The import paths the user's own TOML names."""
-    return tuple(name for name in (*plan.retrievers, plan.rank.use, plan.page.use) if ":" in name)
+    named = (*plan.retrievers, plan.prerank.use or "", plan.rank.use, plan.page.use)
+    return tuple(name for name in named if ":" in name)
 
 
 def _stage(values: Mapping[str, Any], stage: str, kind: type, table: Mapping[str, str], where: str) -> Any:

@@ -39,18 +39,22 @@ class Built:
     reused: list[str]
 
 
-def build(toml: Path, folder: Path, *, name: str, progress: Progress = silent) -> Built:
-    """Work the plan through; what an earlier run of the same plan on the same data made is taken from its store."""
+def planned(toml: Path, folder: Path, progress: Progress = silent) -> Pipeline:
+    """The pipeline of a TOML, nothing worked out yet."""
     values = read_toml(toml)
     plan = plan_from(values, where=str(toml), folder=toml.parent)
     sources = fingerprint(source_files(plan.data, plan.folder))
-    pipeline = Pipeline(plan, Graph(Store(folder / "store"), progress), sources)
-    measured = evaluate_cascade(pipeline)
     kept = {"toml": values, "where": str(toml), "folder": str(toml.parent.resolve()), "sources": sources}
     place(folder / "plan.json", json.dumps(kept, indent=1, default=str))
+    return Pipeline(plan, Graph(Store(folder / "store"), progress), sources)
 
+
+def build(toml: Path, folder: Path, *, name: str, progress: Progress = silent) -> Built:
+    """Work the plan through; what an earlier run of the same plan on the same data made is taken from its store."""
+    pipeline = planned(toml, folder, progress)
+    measured = evaluate_cascade(pipeline)
     user = _somebody(pipeline)
-    page = recommend(pipeline, user, seed=plan.seed)
+    page = recommend(pipeline, user, seed=pipeline.plan.seed)
     facts = {"name": name, **measured.facts}
     write_json(folder / "report.json", measured.rows, facts)
     shown = [one.as_dict() for one in page]

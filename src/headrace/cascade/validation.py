@@ -3,10 +3,10 @@
 import numpy as np
 
 from headrace.cascade.join import stacked
+from headrace.cascade.scoring import Scoring, score
 from headrace.contracts.lists import CandidateLists
 from headrace.contracts.requests import Allowed, Bool, Candidates, History, Requests
 from headrace.contracts.seams import Retriever, Scorer
-from headrace.data.rank_inputs import candidate_batch, user_batch
 from headrace.evaluate.lists import RankedLists, Relevant
 from headrace.evaluate.ranking import measure
 
@@ -23,12 +23,9 @@ def ndcg_of_retriever(retriever: Retriever, requests: Requests, answers: History
 
 def ndcg_of_ranker(scorer: Scorer, lists: CandidateLists) -> float:
     """Among the candidates: what the retrievers missed is not the ranker's to find."""
-    found = []
-    for rows, part in lists.requests.chunks(_AT_ONCE):
-        candidates = lists.candidates.take(rows)
-        outputs = scorer.score(scorer.user(user_batch(part, scorer.schema)), candidate_batch(candidates, list(candidates.scores)))
-        logits = next(iter(outputs.logits.values())).cpu().numpy()
-        found.append(Candidates(candidates.items, {"rank": logits}).top("rank", 10))
+    scoring = Scoring("scored", "", scorer, 10)
+    parts = lists.requests.chunks(_AT_ONCE)
+    found = [score([scoring], part, lists.candidates.take(rows)) for rows, part in parts]
     row, place = np.nonzero(lists.label)
     relevant = Relevant.from_pairs(row, lists.candidates.items[row, place], len(lists))
     return _mean(stacked(found), lists.requests, relevant, "ndcg@10")

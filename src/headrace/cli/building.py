@@ -32,6 +32,14 @@ def show_answer(folder: Path, user: str, seed: int) -> None:
     _show_page(page(), recommend(open_run(folder), user, seed=seed))
 
 
+def show_explanation(folder: Path, user: str, seed: int) -> None:
+    console = page()
+    for one in recommend(open_run(folder), user, seed=seed):
+        console.print(f"{one.position:>2}. {one.title} ({one.item_id}), chance {one.propensity:.3f} in this slot", markup=False)
+        for reason in one.reasons:
+            console.print(f"      {reason}", markup=False)
+
+
 def _show_import(console: Console, measured: Measured) -> None:
     facts = measured.facts
     data, split = facts["data"], facts["split"]

@@ -10,6 +10,9 @@ import typer
 
 from headrace.contracts.errors import HeadraceError
 
+# Threads that spin while they wait take the cores from those that work. It has to be set before torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -95,6 +98,99 @@ def recommend(
 
 
 @app.command()
+def explain(
+    run: Annotated[Path, typer.Argument(help="The folder of a build, such as runs/demo.")],
+    user: Annotated[str, typer.Argument(help="The user's id as it stands in your log.")],
+    seed: Annotated[int, typer.Option(help="Another seed, another draw of the exploring page.")] = 0,
+) -> None:
+    """Why each item is on a user's page: every stage's rank of it, the rule or fallback that acted, its chance.
+
+    Example:  headrace explain runs/demo 42
+    """
+    from headrace.cli.building import show_explanation
+
+    show_explanation(run, user, seed)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="The folder of a build, such as runs/demo.")],
+    theirs: Annotated[
+        Path | None, typer.Option("--run", help="Another system's answers: request_id, item_id, rank or score.")
+    ] = None,
+    requests: Annotated[Path | None, typer.Option(help="Write what has to be answered to this Parquet, and stop.")] = None,
+    slices: Annotated[bool, typer.Option(help="Cold and warm, head and tail too.")] = False,
+) -> None:
+    """The figures of a build; with --run, another system's answers judged on the same requests.
+
+    Example:  headrace evaluate runs/demo --run their_run.parquet
+    """
+    from headrace.cli.measuring import show_evaluation
+
+    show_evaluation(run, theirs, requests, slices)
+
+
+@app.command()
+def compare(
+    plan: Annotated[Path, typer.Argument(help="Your TOML.")],
+    retrieve: Annotated[str, typer.Option(help="Retrievers, with commas.")] = "popularity,itemknn,ease,sasrec",
+    out: Out = None,
+    slices: Annotated[bool, typer.Option(help="Cold and warm, head and tail too.")] = False,
+) -> None:
+    """Which of these methods wins on your data, and whether the difference is real: one table, intervals, paired tests.
+
+    Example:  headrace compare shop.toml --retrieve popularity,itemknn,sasrec
+    """
+    from headrace.cli.measuring import show_comparison
+
+    show_comparison(plan, [name.strip() for name in retrieve.split(",") if name.strip()], out or Path("runs") / plan.stem, slices)
+
+
+@app.command()
+def reproduce(
+    name: Annotated[str, typer.Argument(help="A recipe, such as sasrec.")],
+    budget: Annotated[str, typer.Option(help="smoke (seconds, checks the machinery), cpu (half an hour) or full.")] = "cpu",
+    smoke: Annotated[bool, typer.Option("--smoke", help="The same as --budget smoke.")] = False,
+    out: Annotated[Path, typer.Option(help="Keeps each finished cell: a run that is stopped goes on.")] = Path("runs/reproduce"),
+    results: Annotated[Path, typer.Option(help="Where NAME.json is written.")] = Path("results"),
+) -> None:
+    """Does this method do what its paper says? Arms, seeds and margin are fixed before the run; the verdict stands as it falls.
+
+    Example:  headrace reproduce sasrec --budget cpu
+    """
+    from headrace.cli.measuring import show_reproduction
+
+    if budget not in ("smoke", "cpu", "full"):
+        raise typer.BadParameter(f'"{budget}" is none of smoke, cpu, full.', param_hint="--budget")
+    show_reproduction(name, "smoke" if smoke else budget, out, results)  # type: ignore[arg-type]
+
+
+@app.command()
+def forget(
+    run: Annotated[Path, typer.Argument(help="The folder of a build, such as runs/demo.")],
+    user: Annotated[str, typer.Argument(help="Whom to forget: the id as it stands in your log.")],
+) -> None:
+    """Erase a user: their rows go from the stored log, what was made from them is deleted, later imports leave them out.
+
+    Example:  headrace forget runs/demo 42
+    """
+    from headrace.cli.forgetting import forget_user
+
+    forget_user(run, user)
+
+
+@app.command()
+def doctor() -> None:
+    """What is installed, what is missing, and how to get it.
+
+    Example:  headrace doctor
+    """
+    from headrace.cli.doctor import show
+
+    show()
+
+
+@app.command()
 def serve(
     run: Annotated[Path, typer.Argument(help="The folder of a build, such as runs/demo.")],
     host: Annotated[str, typer.Option(help="127.0.0.1 answers this machine alone.")] = "127.0.0.1",
@@ -151,6 +247,7 @@ def run() -> None:
             raise
         sys.stderr.write(f"{error}\n")
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        sys.stderr.write("Stopped. Run the same command again to go on: finished stages and checkpoints are kept.\n")
+    except KeyboardInterrupt as stopped:
+        again = "Run the same command again to go on: finished stages and checkpoints are kept."
+        sys.stderr.write(f"{stopped or 'Stopped.'} {again}\n")
         raise SystemExit(130) from None

@@ -55,8 +55,9 @@ class Services:
 class Objective(Protocol):
     """Runs the forwards it needs (a perturbed one, a teacher's) and returns named means. Weights stay outside.
 
-    An objective that is used with accumulation also has `counts(batch) -> {name: count}`, so that the whole step's count is
-    known before the first backward.
+    An objective that is used with accumulation or several ranks also has `counts(batch) -> {name: count}`, so that the whole
+    step's count is known before the first backward. One whose negatives are other rows of the batch says `crosses_rows = True`:
+    each rank holds its own rows alone, so the trainer refuses it there by name. In micro-batches its negatives are those of one.
     """
 
     def __call__(self, model: Any, batch: Batch, services: Services) -> Mapping[str, Loss]: ...
@@ -117,7 +118,7 @@ class Retriever(Protocol):
 
 @runtime_checkable
 class ClosedForm(Protocol):
-    """A method fitted without gradients."""
+    """A method fitted without gradients. One whose `needs` names artifacts is called as fit(interactions, artifacts)."""
 
     def fit(self, interactions: Interactions) -> None: ...
 
@@ -173,7 +174,8 @@ class Balancer(Protocol):
     shared: the tensor the losses have in common, or None. accumulates: whether gradients of micro-batches may be summed;
     the trainer refuses accumulation and several ranks by the balancer's name where it is False.
     A balancer with `after_step(reevaluate)` is called once the optimizer has moved (FAMO, MARIGOLD).
-    A balancer with state has `state_dict` and `load_state_dict`.
+    A balancer with state has `state_dict` and `load_state_dict` (tensors, numbers, text, lists and mappings of these).
+    `mixed_precision`: whether it may be trusted with bfloat16 forwards; what `accumulates` says where it is not there.
     """
 
     accumulates: bool
@@ -224,6 +226,13 @@ class Stored(Protocol):
     def arrays(self) -> Mapping[str, NDArray[np.generic]]: ...
     @classmethod
     def from_arrays(cls, config: Any, arrays: Mapping[str, NDArray[np.generic]]) -> Stored: ...
+
+
+@runtime_checkable
+class Pinning(Protocol):
+    """A page policy whose rules show items that no retriever may have proposed: they join the candidates, unscored (NaN)."""
+
+    def with_pins(self, requests: Requests, candidates: Candidates, allowed: Allowed) -> Candidates: ...
 
 
 @runtime_checkable

@@ -14,6 +14,7 @@ from headrace.contracts.tables import TIME, Column, Table
 from headrace.data.quarantine import Check
 from headrace.data.sources import ROW, Raw
 from headrace.data.times import read_times
+from headrace.data.traits import Traits, traits_of
 
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1", "1.0"), ("false", "f", "no", "n", "0", "0.0")
 _SPOKEN = {"at": "time", "event_id": "id"}
@@ -28,8 +29,10 @@ class Read:
     forms: dict[str, str]
 
 
-def conform(raw: Raw, table: Table, zone: str | None) -> Read:
-    """zone: of naive times. Required columns that are not there yet are left to the caller."""
+def conform(raw: Raw, table: Table, zone: str | None, traits: Traits | None = None) -> Read:
+    """zone: of naive times. traits: of the whole file, where `raw` is a part of it. Required columns that are not there yet are
+    left to the caller."""
+    traits = traits or traits_of(raw.rows.lazy(), table, raw.typed)
     columns: list[pl.Series] = [raw.rows[ROW]]
     checks: list[Check] = []
     forms: dict[str, str] = {}
@@ -39,12 +42,12 @@ def conform(raw: Raw, table: Table, zone: str | None) -> Read:
         found = raw.rows[column.name]
         where = f'{raw.label}: column "{column.name}"'
         if column.dtype == TIME:
-            times = read_times(found, zone, where)
+            times = read_times(found, zone, where, traits.units.get(column.name))
             if times.at.null_count() < len(times.at):
                 forms[column.name] = times.form
             read = times.at
         else:
-            read = _read(found, column, raw.typed, where)
+            read = _read(found, column, column.name in traits.suffixed, where)
         columns.append(read.alias(column.name))
         checks += _checks(column, found, read)
     if table.open_ended:
@@ -75,11 +78,11 @@ def _blank(found: pl.Series) -> pl.Series:
     return found.is_null()
 
 
-def _read(found: pl.Series, column: Column, typed: bool, where: str) -> pl.Series:
+def _read(found: pl.Series, column: Column, suffixed: bool, where: str) -> pl.Series:
     if found.dtype.is_nested() and column.dtype != pl.List(pl.String):
         raise DataError(f"{where} is {found.dtype}, expected {column.dtype}.")
     if column.dtype == pl.String:
-        return _as_text(found, typed)
+        return _as_text(found, suffixed)
     if column.dtype == pl.List(pl.String):
         return _as_list(found, where)
     if column.dtype == pl.Boolean:
@@ -92,14 +95,12 @@ def _read(found: pl.Series, column: Column, typed: bool, where: str) -> pl.Serie
     return found.cast(column.dtype, strict=False)
 
 
-def _as_text(found: pl.Series, typed: bool) -> pl.Series:
+def _as_text(found: pl.Series, suffixed: bool) -> pl.Series:
     if found.dtype.is_float():
         return _whole_if_whole(found)
     texts = found.cast(pl.String, strict=False)
     texts = texts.set((texts.str.strip_chars() == "").fill_null(False), None)
-    if not typed and texts.null_count() < len(texts) and texts.str.contains(r"^-?\d+\.0$").all():
-        return texts.str.strip_suffix(".0")
-    return texts
+    return texts.str.strip_suffix(".0") if suffixed else texts
 
 
 def _whole_if_whole(numbers: pl.Series) -> pl.Series:
@@ -132,7 +133,7 @@ def _feature(found: pl.Series, typed: bool) -> pl.Series:
         return found.fill_nan(None)
     if found.dtype != pl.String:
         return found
-    texts = _as_text(found, typed=True)
+    texts = _as_text(found, suffixed=False)
     if typed or texts.null_count() == len(texts) or texts.str.contains(r"^\s*[+-]?0\d").any():
         return texts
     for dtype in (pl.Int64(), pl.Float64()):

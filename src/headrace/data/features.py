@@ -2,18 +2,26 @@
 
 A text or boolean column becomes a category (0 unknown, rare ones unknown too), a number becomes one of 16 equal-mass bins,
 a list becomes a padded bag. Fitted on rows valid before the cut alone, so nothing of the future is in a vocabulary or a bin.
+Two of them can be crossed (`crosses`), and events counted over trailing days (`counts`). Names say what a feature is of:
+"user.…" comes with a request, "item.…" with the catalogue, "pair.…" with a candidate of a request.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import polars as pl
+from annotated_types import Gt
 from numpy.typing import NDArray
 
-from headrace.contracts.requests import Int32, Int64
+from headrace.contracts.config import config
+from headrace.contracts.errors import DataError
+from headrace.contracts.requests import Bool, Float32, Int32, Int64
+from headrace.data.clocks import clock_of
+from headrace.data.counts import SIZE, Counts
+from headrace.data.crosses import check_crosses, crossed, name_of, side_of, size_of
 from headrace.data.histories import bisect
 from headrace.data.vocabulary import Vocabulary
 
@@ -31,6 +39,17 @@ _NOT_FEATURES = {
     "consent_train",
     "consent_personalise",
 }
+
+
+@config
+class FeaturesConfig:
+    """[features] of the TOML. crosses: pairs of categorical features, as [["user.city", "item.colour"]].
+
+    count_days: trailing windows over which a user's and an item's events are counted.
+    """
+
+    crosses: tuple[tuple[str, str], ...] = ()
+    count_days: tuple[Annotated[int, Gt(0)], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,33 +76,96 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Features:
-    """sizes: feature name -> number of codes, 0 included. Names say the side: "item.categories", "user.age"."""
+    """sizes: feature name -> number of codes, 0 included. Names say the side: "item.categories", "user.age".
+
+    counts: the times that trailing counts look at, given by `bound` and no part of the arrays. item_vectors: [n_items, dim], made
+    outside (an encoder's, of titles) and carried by item number.
+    """
 
     items: Timeline
     users: Timeline
     sizes: Mapping[str, int]
+    settings: FeaturesConfig = field(default_factory=FeaturesConfig)
+    counts: Counts | None = None
+    item_vectors: Float32 | None = None
 
     @classmethod
-    def fit(cls, tables: Path, users: Vocabulary, items: Vocabulary, cut_us: int) -> "Features":
-        """Vocabularies and bins from rows valid before the cut; later rows are coded with them."""
+    def fit(
+        cls, tables: Path, users: Vocabulary, items: Vocabulary, cut_us: int, settings: FeaturesConfig | None = None,
+        *, without: Bool | None = None,
+    ) -> "Features":  # fmt: skip
+        """Vocabularies and bins from rows valid before the cut; later rows are coded with them.
+
+        without [users]: whose rows are coded too, but not fitted on.
+        """
         of_items, item_sizes = _timeline(tables / "items.parquet", "item", items, cut_us)
-        of_users, user_sizes = _timeline(tables / "users.parquet", "user", users, cut_us)
-        return cls(of_items, of_users, {**item_sizes, **user_sizes})
+        of_users, user_sizes = _timeline(tables / "users.parquet", "user", users, cut_us, without)
+        sizes = {**item_sizes, **user_sizes}
+        settings = settings or FeaturesConfig()
+        bags = [name for timeline in (of_items, of_users) for name, codes in timeline.codes.items() if codes.ndim > 1]
+        check_crosses(settings.crosses, sizes, bags)
+        more = {name_of(cross): size_of(cross, sizes) for cross in settings.crosses}
+        more |= {f"{side}.count_{days}d": SIZE for days in settings.count_days for side in ("user", "pair.item")}
+        return cls(of_items, of_users, sizes | more, settings)
+
+    def bound(self, counts: Counts) -> "Features":
+        """With the events that trailing counts look at: the log's offline, the live state's online."""
+        return replace(self, counts=counts)
+
+    def with_item_vectors(self, vectors: Float32) -> "Features":
+        """vectors [n_items, dim], row 0 for the unknown item."""
+        n_items = len(self.items.offsets) - 1
+        if vectors.ndim != 2 or len(vectors) != n_items or not np.isfinite(vectors).all():
+            raise DataError(
+                f"item vectors are {vectors.shape}, expected ({n_items}, dim) and finite: one row an item number, row 0 for none."
+            )
+        return replace(self, item_vectors=vectors.astype(np.float32))
 
     def items_at(self, at_us: int) -> dict[str, Int32]:
         """The catalogue as it stood: name -> [n_items, ...]."""
         entities = np.arange(len(self.items.offsets) - 1, dtype=np.int32)
-        return self.items.at(entities, np.full(len(entities), at_us))
+        return self._with_crosses(self.items.at(entities, np.full(len(entities), at_us)), "item")
 
     def users_at(self, users: Int32, at_us: Int64) -> dict[str, Int32]:
         """What requests carry about their users: name -> [R, ...]. A user out of range is unknown."""
-        return self.users.at(np.where(users < len(self.users.offsets) - 1, users, 0), at_us)
+        found = self._with_crosses(self.users.at(np.where(users < len(self.users.offsets) - 1, users, 0), at_us), "user")
+        for days in self.settings.count_days:
+            found[f"user.count_{days}d"] = self._counts().of_users(users, at_us, days)
+        return found
+
+    def pairs_at(self, users: Int32, items: Int32, at_us: Int64) -> dict[str, Int32]:
+        """What a candidate of a request has beyond both sides' own: name -> [R, C] for items [R, C], as of at_us [R]."""
+        found: dict[str, Int32] = {}
+        for days in self.settings.count_days:
+            found[f"pair.item.count_{days}d"] = self._counts().of_items(items, at_us, days)
+        mixed = [cross for cross in self.settings.crosses if side_of(cross) == "pair"]
+        if mixed:
+            known = np.where(items < len(self.items.offsets) - 1, items, 0).ravel()
+            of_items = self.items.at(known, np.repeat(at_us, items.shape[1]))
+            of_users = self.users.at(np.where(users < len(self.users.offsets) - 1, users, 0), at_us)
+            codes = {name: values[:, None] for name, values in of_users.items()}
+            codes |= {name: values.reshape(items.shape) for name, values in of_items.items() if values.ndim == 1}
+            found |= {name_of(cross): crossed(codes[cross[0]], codes[cross[1]], cross, self.sizes) for cross in mixed}
+        return found
+
+    def _with_crosses(self, found: dict[str, Int32], side: str) -> dict[str, Int32]:
+        mine = [cross for cross in self.settings.crosses if side_of(cross) == side]
+        return found | {name_of(cross): crossed(found[cross[0]], found[cross[1]], cross, self.sizes) for cross in mine}
+
+    def _counts(self) -> Counts:
+        if self.counts is None:
+            raise DataError("features: count_days needs events to count. Bind them first: log.bind(features).")
+        return self.counts
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         arrays: dict[str, NDArray[Any]] = {f"size.{name}": np.array([size]) for name, size in self.sizes.items()}
         for side, timeline in (("items", self.items), ("users", self.users)):
             arrays |= {f"{side}.offsets": timeline.offsets, f"{side}.valid_from_us": timeline.valid_from_us}
             arrays |= {f"{side}.codes.{name}": codes for name, codes in timeline.codes.items()}
+        arrays |= {f"cross.{place}.{'|'.join(cross)}": np.zeros(1) for place, cross in enumerate(self.settings.crosses)}
+        arrays["count_days"] = np.array(self.settings.count_days, np.int64)
+        if self.item_vectors is not None:
+            arrays["item_vectors"] = self.item_vectors
         return arrays
 
     @classmethod
@@ -95,13 +177,26 @@ class Features:
             Timeline(arrays[f"{side}.offsets"], arrays[f"{side}.valid_from_us"], part(f"{side}.codes."))
             for side in ("items", "users")
         )
-        return cls(items, users, {name: int(size[0]) for name, size in part("size.").items()})
+        crosses = sorted((int(place), names) for place, _, names in (name.partition(".") for name in part("cross.")))
+        settings = FeaturesConfig(
+            crosses=tuple((first, second) for first, _, second in (names.partition("|") for _, names in crosses)),
+            count_days=tuple(arrays["count_days"].tolist()) if "count_days" in arrays else (),
+        )
+        sizes = {name: int(size[0]) for name, size in part("size.").items()}
+        return cls(items, users, sizes, settings, item_vectors=arrays.get("item_vectors"))
 
 
-def _timeline(path: Path, side: str, vocabulary: Vocabulary, cut_us: int) -> tuple[Timeline, dict[str, int]]:
-    table = pl.read_parquet(path).with_columns(pl.col("valid_from").dt.timestamp("us").fill_null(0))
+def _timeline(
+    path: Path, side: str, vocabulary: Vocabulary, cut_us: int, without: Bool | None = None
+) -> tuple[Timeline, dict[str, int]]:
+    since = pl.col("valid_from").dt.timestamp("us").fill_null(0)
+    if clock_of(path.parent) == "ordinal":  # one row an entity, and row numbers say nothing of when it held
+        since = pl.lit(0, pl.Int64)
+    table = pl.read_parquet(path).with_columns(valid_from=since)
     table = table.with_columns(number=vocabulary.encode(table[f"{side}_id"])).sort("number", "valid_from")
     before = table["valid_from"] < cut_us
+    if without is not None:
+        before &= pl.Series(~without[table["number"].to_numpy()])
     codes, sizes = {}, {}
     for column in table.drop("number").get_columns():
         fitted_on = column.filter(before).drop_nulls()

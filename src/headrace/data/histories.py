@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.contracts.requests import History, Int32, Int64
+from headrace.data.steps import gathered
 
 
 def bisect(times_us: Int64, low: Int64, high: Int64, at_us: Int64) -> Int64:
@@ -27,8 +28,9 @@ def bisect(times_us: Int64, low: Int64, high: Int64, at_us: Int64) -> Int64:
 class HistoryStore:
     """offsets [users + 1]; items, at_us [events], each user's in time order. Row 0, the unknown user, is empty."""
 
-    def __init__(self, events: History):
-        self.events = events
+    def __init__(self, events: History, folder: Path | None = None):
+        """folder: where its files lie, if they do."""
+        self.events, self.folder = events, folder
 
     @classmethod
     def from_events(
@@ -46,9 +48,12 @@ class HistoryStore:
         end = bisect(self.events.at_us, start, stop, at_us)
         if newest is not None:
             start = np.maximum(start, end - newest)
-        offsets = np.concatenate([[0], np.cumsum(end - start)])
-        index = np.arange(offsets[-1]) + np.repeat(start - offsets[:-1], end - start)
-        return History(offsets, np.asarray(self.events.items[index]), np.asarray(self.events.at_us[index]))
+        return gathered(self.events, start, end)
+
+    def places(self, at_us: int | Int64) -> Int64:
+        """Where each user's events at or after a moment begin, [users]. at_us: one for all, or [users]."""
+        low, high = self.events.offsets[:-1], self.events.offsets[1:]
+        return bisect(self.events.at_us, low, high, np.broadcast_to(np.asarray(at_us), low.shape))
 
     def save(self, folder: Path) -> None:
         for name in ("offsets", "items", "at_us"):
@@ -59,4 +64,4 @@ class HistoryStore:
         offsets, items, at_us = (
             np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("offsets", "items", "at_us")
         )
-        return cls(History(offsets, items, at_us))
+        return cls(History(offsets, items, at_us), folder)

@@ -9,74 +9,97 @@ is the set of its items.
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from headrace.contracts.errors import DataError
 from headrace.contracts.interactions import Interactions
 from headrace.contracts.kinds import Kind
 from headrace.contracts.requests import Bool, History, Int32, Int64, Requests
-from headrace.contracts.rng import mix, rng, seed_of
-from headrace.data.features import Features
+from headrace.contracts.rng import rng
+from headrace.data.clocks import clock_of, need_times
+from headrace.data.consent import refusing_users
+from headrace.data.counts import Counts, ItemTimes
+from headrace.data.features import Features, FeaturesConfig
 from headrace.data.histories import HistoryStore
+from headrace.data.history_build import build_histories
+from headrace.data.steps import Steps, gathered, steps_between
 from headrace.data.vocabulary import Vocabulary
 
 
 class Log:
-    """users, items: vocabularies. store: positive events. tables: the folder they came from, for titles and features."""
+    """users, items: vocabularies. store: positive events. tables: the folder they came from, for titles and features.
 
-    def __init__(self, users: Vocabulary, items: Vocabulary, store: HistoryStore, tables: Path, seed: int = 0):
-        self.users, self.items, self.store, self.tables, self.seed = users, items, store, tables, seed
+    clock: "ordinal" where `at` is a row's number; then nothing that needs times is answered (`data.clocks`).
+    """
+
+    def __init__(
+        self, users: Vocabulary, items: Vocabulary, store: HistoryStore, tables: Path, seed: int = 0,
+        kinds: Mapping[str, Kind] | None = None,
+    ):  # fmt: skip
+        self.users, self.items, self.store, self.tables, self.seed, self.kinds = users, items, store, tables, seed, kinds or {}
+        self.clock = clock_of(tables)
 
     @classmethod
-    def from_tables(cls, tables: Path, kinds: Mapping[str, Kind] | None = None, seed: int = 0) -> "Log":
-        events = pl.read_parquet(tables / "events.parquet", columns=["user_id", "item_id", "at", "kind"])
-        users = Vocabulary(pl.read_parquet(tables / "users.parquet", columns=["user_id"])["user_id"].unique(maintain_order=True))
-        items = Vocabulary(pl.read_parquet(tables / "items.parquet", columns=["item_id"])["item_id"].unique(maintain_order=True))
-        if kinds:
-            positive = [name for name, kind in kinds.items() if kind.polarity == "positive"]
-            if not positive:
-                raise DataError(
-                    f"kinds: none of {', '.join(kinds)} is positive, so there is nothing to recommend from. "
-                    'Set polarity = "positive" on one of them.'
-                )
-            events = events.filter(pl.col("kind").is_in(positive))
-        who, what, at_us = (
-            users.encode(events["user_id"]),
-            items.encode(events["item_id"]),
-            events["at"].dt.timestamp("us").to_numpy(),
+    def from_tables(
+        cls, tables: Path, kinds: Mapping[str, Kind] | None = None, seed: int = 0, histories: Path | None = None
+    ) -> "Log":
+        """histories: an existing folder for the history store, filled on first use and memory-mapped from then on, so that the
+        log may be larger than memory (one folder a choice of kinds and seed); None: in memory.
+        """
+        users, items = (
+            Vocabulary(pl.read_parquet(tables / f"{side}s.parquet", columns=[key])[key].unique(maintain_order=True))
+            for side, key in (("user", "user_id"), ("item", "item_id"))
         )
-        # The order inside a step must be no signal, so it is drawn, not taken from the file. Each event has its own draw, so
-        # what comes later in the log changes nothing before it.
-        draws = np.full(len(events), seed_of(seed, "order inside a step"), np.uint64)
-        for part in (who, what, at_us):
-            draws = mix(draws, part.astype(np.uint64))
-        store = HistoryStore.from_events(who, what, at_us, len(users), draws)
-        return cls(users, items, store, tables, seed)
+        if histories is not None and (histories / "offsets.npy").is_file():
+            store = HistoryStore.load(histories)
+        else:
+            store = build_histories(tables, users, items, kinds or {}, seed, histories)
+        return cls(users, items, store, tables, seed, kinds)
+
+    def with_store(self, store: HistoryStore) -> "Log":
+        """The same log with its events in another order."""
+        return Log(self.users, self.items, store, self.tables, self.seed, self.kinds)
 
     @property
     def tied_share(self) -> float:
         """Share of events that stand at one moment with another of the same user."""
-        events = self.store.events
-        rows = events.rows()
-        same = (np.diff(events.at_us) == 0) & (np.diff(rows) == 0)
-        tied = np.concatenate([same, [False]]) | np.concatenate([[False], same])
+        at_us, offsets = self.store.events.at_us, self.store.events.offsets
+        same = np.zeros(len(at_us) + 1, np.bool_)  # whether an event stands at its predecessor's moment
+        np.equal(at_us[1:], at_us[:-1], out=same[1:-1])
+        same[offsets] = False
+        tied = same[:-1] | same[1:]
         return float(tied.mean()) if len(tied) else 0.0
 
-    def features(self, cut_us: int) -> Features:
-        """Fitted on what was known before the cut."""
-        return Features.fit(self.tables, self.users, self.items, cut_us)
+    def features(self, cut_us: int, settings: FeaturesConfig | None = None, *, without: Bool | None = None) -> Features:
+        """Fitted on what was known before the cut. without [users]: users whose rows are not looked at for it."""
+        refusing = self.refusing(cut_us)
+        left_out = refusing if without is None else refusing | without
+        fitted = Features.fit(self.tables, self.users, self.items, cut_us, settings, without=left_out)
+        return self.bind(fitted) if fitted.settings.count_days else fitted
+
+    def bind(self, features: Features) -> Features:
+        """Features whose trailing counts look at this log's events."""
+        return features.bound(self.counts)
+
+    @cached_property
+    def counts(self) -> Counts:
+        """Worked out on first use; memory-mapped beside the histories where those are."""
+        need_times(self.clock, "A count over trailing days")
+        return Counts(self.store, ItemTimes.of(self.store.events, len(self.items), self.store.folder))
 
     def interactions(self, cut_us: int, features: Features | None = None) -> Interactions:
         """Everything strictly before the cut."""
-        everything = self.store.events
-        keep = everything.at_us < cut_us
-        counts = np.bincount(everything.rows()[keep], minlength=len(everything))
-        history = History(
-            np.concatenate([[0], np.cumsum(counts)]), np.asarray(everything.items[keep]), np.asarray(everything.at_us[keep])
-        )
+        return self.interactions_until(self.store.places(cut_us), cut_us, features)
+
+    def interactions_until(self, ends: Int64, cut_us: int, features: Features | None = None) -> Interactions:
+        """Each user's events up to a place in the store of their own, [users]; none of them at or after the cut. Users who do not
+        consent to training as of the cut have none."""
+        ends = np.where(self.refusing(cut_us), self.store.events.offsets[:-1], ends)
+        history = gathered(self.store.events, self.store.events.offsets[:-1], ends)
         return Interactions(
             history,
             len(self.items),
@@ -86,10 +109,16 @@ class Log:
             features=features.items_at(cut_us - 1) if features else {},
         )
 
+    def refusing(self, cut_us: int) -> Bool:
+        """Which users do not consent to training as of a cut, [users]. On an ordinal clock their one row always holds."""
+        mask = np.zeros(len(self.users), np.bool_)
+        mask[self.users.encode(refusing_users(self.tables, cut_us)["user_id"])] = True
+        return mask
+
     def available(self, at_us: int) -> Bool:
-        """Which items may be shown at a moment: known by then and not withdrawn, [n_items]."""
+        """Which items may be shown at a moment: known by then and not withdrawn, [n_items]. On an ordinal clock, at any."""
         table = pl.read_parquet(self.tables / "items.parquet", columns=["item_id", "valid_from", "available"])
-        known = table.filter(pl.col("valid_from").dt.timestamp("us") < at_us)
+        known = table if self.clock == "ordinal" else table.filter(pl.col("valid_from").dt.timestamp("us") < at_us)
         held = known.sort("valid_from").group_by("item_id", maintain_order=True).last()
         mask = np.zeros(len(self.items), np.bool_)
         mask[self.items.encode(held["item_id"])] = held["available"].to_numpy()
@@ -102,34 +131,28 @@ class Log:
         """The steps with start <= time < end as requests, and each one's items as a History of the same rows.
 
         unseen_only: an item the user had before is not an answer (set it where seen items are not recommended); a step with
-        no item left is dropped. limit: a seeded sample of that many steps, in time order. newest: how much history to keep.
+        no item left is dropped. Users who refuse training as of the window's end have no step. limit: a seeded sample of that
+        many steps, in time order. newest: how much history to keep.
         """
-        events = self.store.events
-        inside = np.flatnonzero((events.at_us >= start_us) & (events.at_us < end_us))
-        rows = events.rows()
-        users, items, at_us = rows[inside].astype(np.int32), events.items[inside], events.at_us[inside]
-        if unseen_only:
-            fresh = self._first_time(rows, np.asarray(events.items))[inside]
-            users, items, at_us = users[fresh], items[fresh], at_us[fresh]
-        first = np.ones(len(users), np.bool_)
-        first[1:] = (np.diff(users) != 0) | (np.diff(at_us) != 0)
-        starts = np.flatnonzero(first)
-        answers = History(np.concatenate([starts, [len(users)]]), items, at_us)
-        chosen = np.argsort(at_us[starts], kind="stable")
-        if limit is not None and len(chosen) > limit:
-            chosen = chosen[np.sort(rng(self.seed, "steps", start_us, end_us).permutation(len(chosen))[:limit])]
-        answers = answers.take(chosen)
-        users, at_us = users[starts][chosen], at_us[starts][chosen]
-        return self.requests(users, at_us, newest=newest), answers
+        start, end = self.store.places(start_us), self.store.places(max(start_us, end_us))
+        end = np.where(self.refusing(end_us), start, end)
+        found = steps_between(self.store.events, start, end, len(self.items), unseen_only=unseen_only)
+        if limit is not None and len(found) > limit:
+            found = found.take(np.sort(rng(self.seed, "steps", start_us, end_us).permutation(len(found))[:limit]))
+        return self.requests_of(found, newest), found.answers
+
+    def requests_of(self, steps: Steps, newest: int | None = None, *, tied: bool = False) -> Requests:
+        """Steps as requests, each with what stands before it in the store. tied: several may be of one user at one moment."""
+        names = _names(steps.users, steps.at_us)
+        if tied:
+            nth = steps.begins - self.store.events.offsets[steps.users]
+            names = np.char.add(np.char.add(names, "#"), nth.astype(np.str_))
+        return Requests(names, steps.users, steps.at_us, steps.past(self.store.events, newest))
 
     def requests(self, users: Int32, at_us: Int64, newest: int | None = None) -> Requests:
         """Requests of these users at these moments, histories as of them."""
-        names = np.char.add(np.char.add(users.astype(np.str_), "@"), at_us.astype(np.str_))
-        return Requests(names, users, at_us, self.store.as_of(users, at_us, newest))
+        return Requests(_names(users, at_us), users, at_us, self.store.as_of(users, at_us, newest))
 
-    def _first_time(self, users: Int64, items: Int32) -> Bool:
-        """Whether each event is its user's first of its item; events stand in time order a user."""
-        _, first = np.unique(users.astype(np.int64) * len(self.items) + items, return_index=True)
-        mask = np.zeros(len(users), np.bool_)
-        mask[first] = True
-        return mask
+
+def _names(users: Int32, at_us: Int64) -> NDArray[np.str_]:
+    return np.char.add(np.char.add(users.astype(np.str_), "@"), at_us.astype(np.str_))

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import polars as pl
 
+from headrace.artifacts.atomic import writing
 from headrace.contracts.errors import DataError
 from headrace.data.sources import ROW
 
@@ -28,17 +30,23 @@ class Check:
 
 @dataclass(frozen=True)
 class Sifted:
-    """What came of one table: label is its file, read its number of rows."""
+    """What came of one table: label is its file, read its number of rows. quarantined: in the shape of QUARANTINE, unread, since
+    a large file may have more bad rows than fit in memory."""
 
     name: str
     label: str
     read: int
-    quarantined: pl.DataFrame
+    quarantined: pl.LazyFrame
 
+    @cached_property
     def reasons(self) -> dict[str, int]:
         """Rows by reason, the commonest first."""
-        counts = self.quarantined.group_by("reason").len().sort(["len", "reason"], descending=[True, False])
-        return dict(counts.iter_rows())
+        counts = self.quarantined.group_by("reason").len().collect(engine="streaming")
+        return dict(counts.sort(["len", "reason"], descending=[True, False]).iter_rows())
+
+    @property
+    def lost(self) -> int:
+        return sum(self.reasons.values())
 
 
 def sift(name: str, frame: pl.DataFrame, checks: Sequence[Check], raw: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -76,21 +84,21 @@ def sift(name: str, frame: pl.DataFrame, checks: Sequence[Check], raw: pl.DataFr
 
 def refuse(tables: Sequence[Sifted], limit: float, path: Path) -> None:
     """DataError, and the rows written to `path`, when a table has a larger share quarantined than the limit, or no row left."""
-    over = [
-        table
-        for table in tables
-        if table.read and (len(table.quarantined) > limit * table.read or len(table.quarantined) == table.read)
-    ]
+    over = [table for table in tables if table.read and (table.lost > limit * table.read or table.lost == table.read)]
     if over:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pl.concat([table.quarantined for table in tables]).write_parquet(path)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_quarantine(tables, path)
         raise DataError("\n".join(_message(table, limit, path) for table in over))
 
 
+def write_quarantine(tables: Sequence[Sifted], path: Path) -> None:
+    pl.concat([table.quarantined for table in tables]).sink_parquet(path)
+
+
 def _message(table: Sifted, limit: float, path: Path) -> str:
-    bad = table.quarantined
-    reasons = ", ".join(_phrase(count, reason) for reason, count in table.reasons().items())
-    first = bad.sort("row").row(0, named=True)
+    reasons = ", ".join(_phrase(count, reason) for reason, count in table.reasons.items())
+    first = table.quarantined.bottom_k(1, by="row").collect().row(0, named=True)
     shown = {"user": first["user_id"], "item": first["item_id"], first["column"]: first["value"]}
     if table.name != "events":
         shown.pop("user" if table.name == "items" else "item")
@@ -98,7 +106,7 @@ def _message(table: Sifted, limit: float, path: Path) -> str:
         shown.pop(first["column"])
     values = ", ".join(f"{name} {_quoted(value)}" for name, value in shown.items())
     return (
-        f"{table.label}: {len(bad):,} of {table.read:,} rows quarantined ({percent(len(bad) / table.read)}, limit "
+        f"{table.label}: {table.lost:,} of {table.read:,} rows quarantined ({percent(table.lost / table.read)}, limit "
         f"{percent(limit)}): {reasons}.\n  first: row {first['row']:,} ({values}). All of them: {path}. "
         "Raise data.max_quarantined or mend the file."
     )

@@ -6,11 +6,13 @@ proposed or not, 1 / log2(1 + rank), and the score standardised within the reque
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from headrace.contracts.batch import Batch, Schema
+from headrace.contracts.batch import Batch, Field, Schema
 from headrace.contracts.errors import DataError, listed
 from headrace.contracts.lists import CandidateLists
 from headrace.contracts.requests import Candidates, Float32, Requests
@@ -42,9 +44,17 @@ def candidate_batch(candidates: Candidates, stages: Sequence[str]) -> dict[str, 
     }
 
 
+def list_schema(stages: int) -> Schema:
+    """What `candidate_batch` holds for so many retrievers."""
+    return {
+        "items": Field("int64", ("rows", "candidates")),
+        "retrieval": Field("float32", ("rows", "candidates", 3 * stages)),
+    }
+
+
 def retrieval_features(candidates: Candidates, stages: Sequence[str]) -> Float32:
     """[R, C, 3 × stages]."""
-    features = []
+    features: list[NDArray[Any]] = []
     for stage in stages:
         score = candidates.scores[stage].astype(np.float64)
         there = ~np.isnan(score)
@@ -55,7 +65,7 @@ def retrieval_features(candidates: Candidates, stages: Sequence[str]) -> Float32
         rank = np.argsort(np.argsort(np.where(there, -filled, np.inf), axis=1, kind="stable"), axis=1)
         standard = np.clip((filled - mean) / np.maximum(spread, 1e-9), -_CLIP, _CLIP)
         features += [there, np.where(there, 1 / np.log2(rank + 2), 0.0), np.where(there, standard, -1.0)]
-    return np.stack(features, -1).astype(np.float32)
+    return np.stack(features, -1).astype(np.float32) if features else np.zeros((*candidates.items.shape, 0), np.float32)
 
 
 class ListBatches:

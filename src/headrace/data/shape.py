@@ -36,4 +36,5 @@ def with_missing(frame: pl.DataFrame, table: Table, events: pl.DataFrame) -> pl.
 
 
 def _first_seen(events: pl.DataFrame, key: str) -> pl.DataFrame:
-    return events.group_by(key, maintain_order=True).agg(first_seen=pl.col("at").min())
+    """In the order in which they came, which does not hang on how the log is laid out; ids of one moment in theirs."""
+    return events.group_by(key).agg(first_seen=pl.col("at").min()).sort("first_seen", key)

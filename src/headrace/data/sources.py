@@ -5,8 +5,9 @@ in name order. Rows are numbered from 1, the header not counted, on through the 
 file with nothing in it is no row.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -39,25 +40,63 @@ class Raw:
     ignored: tuple[str, ...] = ()
 
 
-def read(table: Table, path: str, base: Path, columns: Mapping[str, str], *, optional: Iterable[str] = ()) -> Raw:
+@dataclass(frozen=True)
+class Source:
+    """A table's files, opened and not yet read. rows: ROW, then the file's columns under our names; Raw says the rest."""
+
+    label: str
+    rows: pl.LazyFrame
+    typed: bool
+    ignored: tuple[str, ...]
+    files: tuple[Path, ...]
+    separator: str | None
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Around all that collects `rows`: what the reader says becomes a DataError."""
+        try:
+            yield
+        except (pl.exceptions.PolarsError, OSError, EOFError) as error:
+            raise DataError(explained(error, self.label, list(self.files), self.separator)) from None
+
+    def count(self) -> int:
+        """Rows, blank lines of a CSV file not counted. DataError where there are none."""
+        with self.reading():
+            rows = int(self.rows.select(pl.len()).collect(engine="streaming").item())
+        if not rows:
+            raise DataError(f"{self.label} has no rows: the table must be a file with at least one.")
+        return rows
+
+    def collect(self) -> Raw:
+        with self.reading():
+            rows = self.rows.collect(engine="streaming")
+        return Raw(self.label, rows, self.typed, self.ignored)
+
+
+def open_source(table: Table, path: str, base: Path, columns: Mapping[str, str], *, optional: Iterable[str] = ()) -> Source:
     """columns: ours = theirs. optional: required columns that something else supplies."""
     files = found_files(table.name, path, base)
     lazy, suffix = _scan(files)
-    if suffix in _SEPARATORS and is_utf16(files[0]):
+    separator = _SEPARATORS.get(suffix)
+    if separator and is_utf16(files[0]):
         raise DataError(f"{path} is UTF-16. Save it as UTF-8, e.g. iconv -f utf-16 -t utf-8.")
-    try:
+    whole = Source(path, lazy, separator is None, (), tuple(files), separator)
+    with whole.reading():
         theirs = [name for name in lazy.collect_schema().names() if name != ROW]
-        names = _ours(table, path, theirs, columns, set(optional))
-        if suffix in _SEPARATORS:
-            lazy = lazy.filter(~pl.all_horizontal(pl.col(theirs).is_null()))
-        rows = lazy.select(ROW, **{our: pl.col(their) for our, their in names.items()}).collect(engine="streaming")
-    except (pl.exceptions.PolarsError, OSError, EOFError) as error:
-        raise DataError(explained(error, path, files, _SEPARATORS.get(suffix))) from None
-    if suffix in _SEPARATORS:
-        _check_width(files, theirs, lazy, path, _SEPARATORS[suffix])
-    if rows.is_empty():
-        raise DataError(f"{path} has no rows. [data] {table.name} must name a file with at least one.")
-    return Raw(path, rows, suffix not in _SEPARATORS, tuple(name for name in theirs if name not in names.values()))
+    names = _ours(table, path, theirs, columns, set(optional))
+    if separator:
+        lazy = lazy.filter(~pl.all_horizontal(pl.col(theirs).is_null()))
+        with whole.reading():
+            _check_width(files, theirs, lazy, path, separator)
+    rows = lazy.select(ROW, **{our: pl.col(their) for our, their in names.items()})
+    return replace(whole, rows=rows, ignored=tuple(name for name in theirs if name not in names.values()))
+
+
+def read(table: Table, path: str, base: Path, columns: Mapping[str, str], *, optional: Iterable[str] = ()) -> Raw:
+    """A whole table at once."""
+    source = open_source(table, path, base, columns, optional=optional)
+    source.count()
+    return source.collect()
 
 
 def found_files(name: str, path: str, base: Path) -> list[Path]:

@@ -5,6 +5,7 @@ numbers in s, ms, us or ns, and typed Date or Datetime columns. Day-first and mo
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from zoneinfo import available_timezones
 
 import polars as pl
@@ -18,6 +19,7 @@ _ISO = (
     r"\s*(?<zone>Z|z|UTC|[+-]\d{2}(?::?\d{2})?)?\s*$"
 )
 _UNITS_US = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
+_LARGEST = (("s", 1e11), ("ms", 1e14), ("us", 1e17))  # numbers from there on are of a finer unit
 _LAST_US = 253_402_300_799_000_000  # the end of the year 9999
 
 
@@ -29,8 +31,8 @@ class Times:
     form: str
 
 
-def read_times(column: pl.Series, zone: str | None, where: str) -> Times:
-    """zone: what naive times are in. `where` opens the messages.
+def read_times(column: pl.Series, zone: str | None, where: str, unit: str | None = None) -> Times:
+    """zone: what naive times are in. `where` opens the messages. unit: of epoch numbers, told by the column where it is None.
 
     A naive time that the clock change repeats is the earlier one; one that it skips is unreadable.
     """
@@ -44,11 +46,42 @@ def read_times(column: pl.Series, zone: str | None, where: str) -> Times:
     if dtype == pl.Date or isinstance(dtype, pl.Datetime):
         return Times(_placed(column.cast(pl.Datetime("us")), zone, where), f"timestamps without a zone, read in {zone}")
     if dtype.is_numeric():
-        at, unit = _from_epoch(column)
-        return Times(at, f"epoch {unit}")
+        unit = unit or _unit_of(column)
+        return Times(_from_epoch(column, unit), f"epoch {unit}")
     if dtype == pl.String or isinstance(dtype, pl.Categorical | pl.Enum):
-        return _from_strings(column.cast(pl.String), zone, where)
+        texts = column.cast(pl.String)
+        return _from_strings(texts, zone, where, unit or _unit_of(texts))
     raise DataError(f"{where} is {dtype}, expected times: ISO 8601 strings, epoch numbers or timestamps.")
+
+
+def sizes_of_epochs(name: str, dtype: pl.DataType) -> pl.Expr:
+    """How many of a column's numbers would be seconds, milli-, micro- and nanoseconds: what `epoch_unit` reads, over any rows."""
+    column = pl.col(name)
+    if dtype.is_numeric():
+        size = column.cast(pl.Float64).abs()
+    elif dtype == pl.String:
+        size = column.str.strip_chars().cast(pl.Float64, strict=False).abs()
+    else:
+        size = pl.lit(None, pl.Float64)
+    known = size.is_finite()
+    edges = [0.0, *(edge for _, edge in _LARGEST), float("inf")]
+    inside = [(known & (size >= low) & (size < high)).sum() for low, high in pairwise(edges)]
+    return pl.struct(count.alias(str(place)) for place, count in enumerate(inside))
+
+
+def epoch_unit(counts: list[int]) -> str:
+    """The unit that puts the file's median between 1973 and 5138: a whole file has one unit."""
+    seen, middle = 0, (sum(counts) - 1) // 2
+    for count, unit in zip(counts, _UNITS_US, strict=True):
+        seen += count
+        if seen > max(middle, 0):
+            return unit
+    return "s"
+
+
+def _unit_of(column: pl.Series) -> str:
+    named = column.alias("column").to_frame()
+    return epoch_unit(list(named.select(sizes_of_epochs("column", column.dtype)).item().values()))
 
 
 def _placed(naive: pl.Series, zone: str | None, where: str) -> pl.Series:
@@ -61,11 +94,7 @@ def _placed(naive: pl.Series, zone: str | None, where: str) -> pl.Series:
     return placed.dt.convert_time_zone("UTC").cast(TIME)
 
 
-def _from_epoch(numbers: pl.Series) -> tuple[pl.Series, str]:
-    """The unit is the one that puts the file's median between 1973 and 5138; a whole file has one unit."""
-    sizes = numbers.cast(pl.Float64).abs()
-    middle = sizes.filter(sizes.is_finite()).quantile(0.5, "lower") or 0.0
-    unit = "s" if middle < 1e11 else "ms" if middle < 1e14 else "us" if middle < 1e17 else "ns"
+def _from_epoch(numbers: pl.Series, unit: str) -> pl.Series:
     scale = _UNITS_US[unit]
     if numbers.dtype.is_integer():  # in whole numbers throughout: a float64 can't hold nanoseconds
         whole = numbers.cast(pl.Int64, strict=False)
@@ -76,16 +105,16 @@ def _from_epoch(numbers: pl.Series) -> tuple[pl.Series, str]:
     else:
         scaled = (numbers.cast(pl.Float64) * scale).round()
         micros = scaled.set(~(scaled.is_finite() & (scaled.abs() <= _LAST_US)).fill_null(False), None).cast(pl.Int64)
-    return micros.cast(pl.Datetime("us")).dt.replace_time_zone("UTC"), unit
+    return micros.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
 
 
-def _from_strings(texts: pl.Series, zone: str | None, where: str) -> Times:
+def _from_strings(texts: pl.Series, zone: str | None, where: str, unit: str) -> Times:
     numeric = texts.str.contains(_NUMBER).fill_null(False)
     if numeric.any():
         trimmed = texts.set(~numeric, None).str.strip_chars()
         whole = trimmed.cast(pl.Int64, strict=False)
         exact = whole.null_count() == trimmed.null_count()
-        from_numbers, unit = _from_epoch(whole if exact else trimmed.cast(pl.Float64, strict=False))
+        from_numbers = _from_epoch(whole if exact else trimmed.cast(pl.Float64, strict=False), unit)
         if numeric.sum() == len(texts) - texts.null_count():
             return Times(from_numbers, f"epoch {unit}")
         rest = _from_iso(texts.set(numeric, None), zone, where)

@@ -1,31 +1,55 @@
 """The k best of a score matrix, ties broken by a seeded draw: an item's number often follows its first appearance in the log,
 so breaking ties by number would smuggle the file's order into the result.
 
-Score and draw are packed into one uint64 (the score's order-preserving bits above, the draw below), so one partition decides.
-Cost O(R N + R k log k).
+Score and draw are packed into one int64 (the score's order-preserving bits above, the draw below), so one partition decides, at
+the same cost where most scores tie (a sparse method's zeros) as where none do. Cost O(R N + R k log k).
 """
 
-import numpy as np
+from functools import lru_cache
 
-from headrace.contracts.requests import Candidates, Float32
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.contracts.requests import Candidates, Float32, Int32, Int64
 from headrace.contracts.rng import mix, seed_of
 
 
-def top_k(scores: Float32, k: int, stage: str, *, seed: int = 0) -> Candidates:
-    """scores [R, catalogue], -inf where an item may not be proposed; NaN is an error of the method that made it."""
-    n_items = scores.shape[1]
-    k = min(k, n_items)
-    draws = mix(np.arange(n_items, dtype=np.uint64), seed_of(seed, "ties")) >> np.uint64(32)
-    keys = (_ordered_bits(scores).astype(np.uint64) << np.uint64(32)) | draws
-    best = np.argpartition(keys, n_items - k, axis=1)[:, n_items - k :] if k < n_items else np.argsort(keys, axis=1)
-    order = np.argsort(np.take_along_axis(keys, best, 1), axis=1)[:, ::-1]
-    items = np.take_along_axis(best, order, 1).astype(np.int32)
-    kept = np.take_along_axis(scores, items, 1)
+def top_k(scores: Float32, k: int, stage: str, *, seed: int = 0, items: Int32 | Int64 | None = None) -> Candidates:
+    """scores [R, N], -inf where an item may not be proposed; NaN is an error of the method that made it.
+
+    items [N] or [R, N]: the item of each column, where that is not the column's number. Found: [R, min(k, N)], 0 and NaN where a
+    row has fewer. The order the columns stand in has no say.
+    """
+    width = scores.shape[1]
+    k = min(k, width)
+    keys = _ordered_bits(scores).astype(np.int64)
+    keys <<= 32
+    keys |= _column_draws(width, seed) if items is None else _draws(items, seed)
+    rows = np.arange(len(scores))[:, None]
+    if k < width:
+        best = np.argpartition(keys, width - k, axis=1)[:, width - k :]
+        places = best[rows, np.argsort(keys[rows, best], axis=1)[:, ::-1]]
+    else:
+        places = np.argsort(keys, axis=1)[:, ::-1]
+    kept = scores[rows, places]
+    found = places if items is None else np.broadcast_to(items, scores.shape)[rows, places]
     there = kept > -np.inf
-    return Candidates(np.where(there, items, 0), {stage: np.where(there, kept, np.nan).astype(np.float32)})
+    return Candidates(np.where(there, found, 0).astype(np.int32), {stage: np.where(there, kept, np.float32(np.nan))})
 
 
-def _ordered_bits(scores: Float32) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint32]]":
-    """uint32 that sort as the floats do; -0.0 becomes 0.0 first, since they are equal scores."""
-    bits = np.ascontiguousarray(scores + np.float32(0.0)).view(np.uint32)
-    return np.where(bits >> np.uint32(31), ~bits, bits | np.uint32(0x80000000))
+def _draws(items: Int32 | Int64, seed: int) -> Int64:
+    return (mix(items.astype(np.uint64), seed_of(seed, "ties")) >> np.uint64(32)).astype(np.int64)
+
+
+@lru_cache(maxsize=4)  # a request at a time, drawing anew for the whole catalogue would be a third of the cost
+def _column_draws(width: int, seed: int) -> Int64:
+    return _draws(np.arange(width), seed)
+
+
+def _ordered_bits(scores: Float32) -> NDArray[np.int32]:
+    """int32 that sort as the floats do; -0.0 becomes 0.0 first, since they are equal scores."""
+    bits = np.ascontiguousarray(scores + np.float32(0.0)).view(np.int32)
+    flip = bits >> 31
+    flip &= 0x7FFFFFFF
+    bits ^= flip
+    return bits

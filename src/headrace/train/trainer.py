@@ -1,14 +1,14 @@
 """The one loop: batches → objectives → balancer → optimizer, until it stops getting better.
 
-It knows protocols only. Every draw of step n (dropout, an objective's noise) comes from the stream (seed, "step", n) and every
-batch from (epoch, index), so a run that is killed and taken up again from its checkpoint ends in the same bits, and a step can be
-evaluated again as it was (`reevaluate`).
+It knows protocols only. Every draw of a step is a function of (seed, step) and every batch of (epoch, index), so a run that is
+killed and taken up again from its checkpoint ends in the same bits. `step` holds one step, `distributed` several processes.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import isfinite
+from math import isnan
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,14 +17,17 @@ import torch
 from torch import Tensor, nn
 
 from headrace.balance.equal import Equal
-from headrace.contracts.batch import Batch
-from headrace.contracts.errors import ConfigError, HeadraceError
+from headrace.contracts.errors import ArtifactError, ConfigError, HeadraceError
 from headrace.contracts.progress import Progress, silent
-from headrace.contracts.rng import seed_of
-from headrace.contracts.seams import Balancer, Learned, Loss, Services
+from headrace.contracts.seams import Balancer, Learned, Services
 from headrace.contracts.training import TrainConfig
 from headrace.train import checkpoint
 from headrace.train.checkpoint import Position
+from headrace.train.distributed import Ranks, launched
+from headrace.train.precision import autocast_dtype
+from headrace.train.scalars import Scalars
+from headrace.train.signals import Asked, Interrupted, noticed
+from headrace.train.step import Step, refuse_what_cannot_be_cut
 
 log = logging.getLogger(__name__)
 
@@ -49,62 +52,81 @@ def train(
     run: str = "",
     artifacts: Mapping[str, Any] | None = None,
     balancer: Balancer | None = None,
+    optimizer: Callable[[nn.Module], torch.optim.Optimizer] | None = None,
     validate: Callable[[], float] | None = None,
     checkpoint_path: Path | None = None,
+    scalars_path: Path | None = None,
     progress: Progress = silent,
 ) -> Trained:
     """Train in place. validate: a value of the model as it stands, higher is better; the best epoch's weights are kept.
 
-    checkpoint_path: taken up if there is one of the same `run` (a digest of data and settings), written at each epoch's end.
+    optimizer: made from the module once it is on its device; AdamW if None.
+    checkpoint_path: a file, taken up if it is of the same `run` (a digest of data and settings), written every
+    `config.checkpoint_every_steps` and at each epoch's end. SIGINT and SIGTERM finish the step, write it and raise Interrupted.
+    scalars_path: a folder for TensorBoard. Under torchrun every process calls this alike (headrace.train.distributed).
     """
-    with torch.random.fork_rng():
+    device = device_of(config.device)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), launched() as ranks, noticed() as asked:
         return _Run(
-            learned, config, seed, name, run, artifacts or {}, balancer or Equal(), validate, checkpoint_path, progress
-        ).go()
+            learned, config, seed, name, run, artifacts or {}, balancer or Equal(), optimizer or _adamw(config), validate,
+            checkpoint_path, scalars_path, progress, ranks, device, asked,
+        ).go()  # fmt: skip
 
 
 def device_of(name: str) -> torch.device:
-    """auto: a GPU when torch sees one."""
-    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+    """auto: a GPU when torch sees one. Under torchrun, the GPU of this process's number on its machine."""
+    if name == "cuda" or (name == "auto" and torch.cuda.is_available()):
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+    return torch.device("cpu")
+
+
+def _adamw(config: TrainConfig) -> Callable[[nn.Module], torch.optim.Optimizer]:
+    return lambda module: torch.optim.AdamW(
+        module.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, config.beta2), fused=True
+    )
 
 
 class _Run:
-    def __init__(self, learned: Learned, config: TrainConfig, seed: int, name: str, run: str, artifacts: Mapping[str, Any],
-                 balancer: Balancer, validate: Callable[[], float] | None, path: Path | None, progress: Progress):  # fmt: skip
-        self.learned, self.config, self.seed, self.name, self.run = learned, config, seed, name, run
-        self.balancer, self.validate, self.path, self.progress = balancer, validate, path, progress
-        self.module, self.device = learned.module, device_of(config.device)
+    def __init__(
+        self, learned: Learned, config: TrainConfig, seed: int, name: str, run: str, artifacts: Mapping[str, Any],
+        balancer: Balancer, optimizer: Callable[[nn.Module], torch.optim.Optimizer], validate: Callable[[], float] | None,
+        path: Path | None, scalars_path: Path | None, progress: Progress, ranks: Ranks, device: torch.device, asked: Asked,
+    ):  # fmt: skip
         missing = [need for need in learned.needs if need not in artifacts]
         if missing:
             raise ConfigError(f"{name} needs the artifacts {', '.join(missing)}, and has: {', '.join(artifacts) or 'none'}.")
-        if config.accumulate > 1:
-            self._refuse_accumulation()
-        self.generator = torch.Generator(self.device)
-        self.services = Services(artifacts, self.generator)
-        self.module.to(self.device)
-        self.optimizer = torch.optim.AdamW(
-            self.module.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, config.beta2),
-            fused=True,
+        refuse_what_cannot_be_cut(learned, balancer, accumulate=config.accumulate, ranks=ranks.size, name=name)
+        self.learned, self.config, self.name, self.run, self.balancer = learned, config, name, run, balancer
+        self.validate, self.path, self.ranks, self.asked = validate, path, ranks, asked
+        self.progress = progress if ranks.first else silent
+        self.module = learned.module.to(device)
+        ranks.copy_first(self.module)
+        self.optimizer = optimizer(self.module)
+        self.step = Step(
+            learned, self.optimizer, balancer, Services(artifacts, torch.Generator(device)), device,
+            autocast_dtype(config.precision, device, balancer, name), ranks, seed, config.clip_norm, name,
         )  # fmt: skip
         self.position, self.best = Position(), dict[str, Tensor]()
+        self.started, self.batches_done = perf_counter(), 0
+        if path is not None and path.exists():
+            self._take_up(path)
+        if ranks.of_first(self.position.step) != self.position.step:
+            raise ArtifactError(f"{path}: rank {ranks.rank} sees another checkpoint than rank 0. Use a folder all ranks see.")
+        self.scalars = Scalars(scalars_path if ranks.first else None, after_step=self.position.step)
 
     def go(self) -> Trained:
-        started = perf_counter()
-        if self.path is not None and self.path.exists():
-            self.position, self.best, state = checkpoint.load(
-                self.path, run=self.run, module=self.module, optimizer=self.optimizer
-            )
-            if hasattr(self.balancer, "load_state_dict"):
-                self.balancer.load_state_dict(state)
-            log.info("%s: taken up at epoch %d, step %d", self.name, self.position.epoch, self.position.step)
-        while self.position.epoch < self.config.epochs and not self._stale():
-            self._epoch()
+        try:
+            while self.position.epoch < self.config.epochs and not self._stale():
+                self._epoch()
+        finally:
+            self.scalars.close()
         if self.best:
             self.module.load_state_dict(self.best)
+        self.ranks.copy_first(self.module)
         self.module.eval().to("cpu")
         at = self.position
         kept = at.best_epoch if self.validate is not None else at.epoch
-        return Trained(at.step, kept, at.best_value, at.curve, perf_counter() - started)
+        return Trained(at.step, kept, at.best_value, at.curve, perf_counter() - self.started)
 
     def _stale(self) -> bool:
         return self.validate is not None and self.position.epoch - self.position.best_epoch >= self.config.patience
@@ -114,95 +136,69 @@ class _Run:
         self.module.train()
         while at.index < len(batches):
             micro = [batches[i] for i in range(at.index, min(at.index + self.config.accumulate, len(batches)))]
-            for name, value in self._step([{k: v.to(self.device) for k, v in batch.items()} for batch in micro]).items():
+            losses = self.step(at.step, micro)
+            for name, value in losses.items():
                 at.sums[name] = at.sums.get(name, 0.0) + value
             at.index += len(micro)
             at.step += 1
+            self.batches_done += len(micro)
             if self.config.checkpoint_every_steps and at.step % self.config.checkpoint_every_steps == 0:
                 self._save()
-            note = "  ".join(f"{name} {value:.4f}" for name, value in at.curve[-1].items()) if at.curve else ""
-            self.progress(self.name, at.epoch * len(batches) + at.index, self.config.epochs * len(batches), note)
+            self.scalars.add(at.step, {f"loss/{name}": value for name, value in losses.items()})
+            self.progress(self.name, at.epoch * len(batches) + at.index, self.config.epochs * len(batches), self._note())
+            self._stop_if_asked()
         steps = -(-len(batches) // self.config.accumulate)
         means = {name: value / max(steps, 1) for name, value in at.sums.items()}
         at.epoch, at.index, at.sums = at.epoch + 1, 0, {}
         if self.validate is not None:
+            means["valid"] = self._validate()
+        at.curve.append(means)
+        self.scalars.add(at.step, {f"epoch/{name}": value for name, value in means.items()})
+        self.scalars.flush()
+        self._save()
+        self._stop_if_asked()
+
+    def _validate(self) -> float:
+        at, value = self.position, 0.0
+        if self.ranks.first:
             self.module.eval()
             with torch.no_grad():
-                value = self.validate()
-            means["valid"] = value
-            if at.best_value is None or value > at.best_value:
-                at.best_value, at.best_epoch = value, at.epoch
-                self.best = {name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()}
-        at.curve.append(means)
+                value = self.validate()  # type: ignore[misc]
+        value = self.ranks.of_first(value)
+        if isnan(value):
+            raise HeadraceError(f"{self.name}: the validation value of epoch {at.epoch} is not a number.")
+        if at.best_value is None or value > at.best_value:
+            at.best_value, at.best_epoch = value, at.epoch
+            self.best = {name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()}
+        return value
+
+    def _note(self) -> str:
+        """The newest epoch's figures, and the rate of this process since it started."""
+        at = self.position
+        figures = [f"{name} {value:.4f}" for name, value in at.curve[-1].items()] if at.curve else []
+        return "  ".join([*figures, f"{self.batches_done / (perf_counter() - self.started):.1f} batches/s"])
+
+    def _stop_if_asked(self) -> None:
+        by = self.asked.by
+        if not self.ranks.sum({"asked": float(by is not None)})["asked"]:
+            return
         self._save()
+        at = f"{self.name}: stopped after step {self.position.step}" + (f" by {by}" if by else "")
+        if self.path is None:
+            raise Interrupted(f"{at}. Nothing was kept: there is no checkpoint_path. The next run starts anew.")
+        raise Interrupted(f"{at}. {self.path} holds where it stands: run the same again to go on, to the same result.")
 
-    def _step(self, micro: Sequence[Batch]) -> dict[str, float]:
-        totals = self._counts(micro) if len(micro) > 1 else {}
-        self.optimizer.zero_grad(set_to_none=True)
-        report: dict[str, float] = {}
-        for number, batch in enumerate(micro):
-            self._reseed(number)
-            losses = self._losses(batch)
-            shares = {name: loss.count / totals[name] if totals else 1.0 for name, loss in losses.items()}
-            scale = {name: self.learned.weights.get(name, 1.0) * share for name, share in shares.items()}
-            weighted = {name: loss.mean * scale[name] for name, loss in losses.items()}
-            reevaluate = self._reevaluation(batch, number, scale)
-            shared = next((loss.shared for loss in losses.values() if loss.shared is not None), None)
-            self.balancer.backward(weighted, shared, reevaluate)
-            for name, loss in losses.items():
-                report[name] = report.get(name, 0.0) + float(loss.mean.detach()) * shares[name]
-        bad = [f"{name} became {value}" for name, value in report.items() if not isfinite(value)]
-        if bad:
-            raise HeadraceError(f"{self.name}: {', '.join(bad)} at step {self.position.step}. Lower train.learning_rate.")
-        if self.config.clip_norm:
-            nn.utils.clip_grad_norm_(self.module.parameters(), self.config.clip_norm)
-        self.optimizer.step()
-        if hasattr(self.balancer, "after_step"):
-            self.balancer.after_step(reevaluate)
-        return report
-
-    def _losses(self, batch: Batch) -> dict[str, Loss]:
-        losses: dict[str, Loss] = {}
-        for objective in self.learned.objectives:
-            losses |= objective(self.module, batch, self.services)
-        return losses
-
-    def _reseed(self, number: int) -> None:
-        """Dropout and objectives draw from this step's stream, whatever was drawn before."""
-        seed = seed_of(self.seed, "step", self.position.step, number)
-        torch.manual_seed(seed)
-        self.generator.manual_seed(seed)
-
-    def _reevaluation(self, batch: Batch, number: int, scale: Mapping[str, float]) -> Callable[[], dict[str, float]]:
-        """As the balancer was given them: times weight and share."""
-
-        def reevaluate() -> dict[str, float]:
-            self._reseed(number)
-            with torch.no_grad():
-                return {name: float(loss.mean * scale[name]) for name, loss in self._losses(batch).items()}
-
-        return reevaluate
-
-    def _counts(self, micro: Sequence[Batch]) -> dict[str, float]:
-        totals: dict[str, float] = {}
-        for objective in self.learned.objectives:
-            for batch in micro:
-                for name, count in objective.counts(batch).items():  # type: ignore[attr-defined]
-                    totals[name] = totals.get(name, 0.0) + count
-        return {name: max(total, 1.0) for name, total in totals.items()}
-
-    def _refuse_accumulation(self) -> None:
-        if not self.balancer.accumulates:
-            raise ConfigError(f"{self.name}: {type(self.balancer).__name__} can't accumulate. Set train.accumulate = 1.")
-        for objective in self.learned.objectives:
-            if not hasattr(objective, "counts"):
-                raise ConfigError(
-                    f"{self.name}: {type(objective).__name__} has no counts(batch), so micro-batches can't be weighed. "
-                    "Set train.accumulate = 1, or give it one."
-                )
+    def _take_up(self, path: Path) -> None:
+        found = checkpoint.load(path, run=self.run, module=self.module, optimizer=self.optimizer)
+        self.position, self.best = found.position, found.best
+        if hasattr(self.balancer, "load_state_dict"):
+            self.balancer.load_state_dict(found.balancer)
+        log.info("%s: taken up at epoch %d, step %d", self.name, self.position.epoch, self.position.step)
+        if found.ranks != self.ranks.size:
+            log.warning("%s: taken up with %d ranks, was %d: other draws follow", self.name, self.ranks.size, found.ranks)
 
     def _save(self) -> None:
-        if self.path is not None:
+        if self.path is not None and self.ranks.first:
             state = self.balancer.state_dict() if hasattr(self.balancer, "state_dict") else {}
             checkpoint.save(self.path, run=self.run, position=self.position, module=self.module, optimizer=self.optimizer,
-                            best=self.best, balancer=state)  # fmt: skip
+                            best=self.best, balancer=state, ranks=self.ranks.size)  # fmt: skip

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -81,3 +83,14 @@ def test_learning_does_not_hang_on_other_draws():
     torch.rand(3)
     second, _ = learned(some_interactions())
     assert first.items.weight.equal(second.items.weight)
+
+
+def test_one_negative_learns_as_well_and_by_another_loss():
+    model, made = learned(some_interactions(), replace(SMALL, loss="one_negative"))
+    check_objective(made.objectives[0], model, made.batches.epoch(0)[0])
+    check_retriever(model, some_requests(), n_items=20)
+    curve = train(made, TrainConfig(epochs=15, learning_rate=0.02, device="cpu"), seed=0).curve
+    assert curve[-1]["one_negative"] < 0.8 * curve[0]["one_negative"]
+    hidden = model.hidden(torch.tensor([[1, 2]]))
+    picked = model.scores(hidden, torch.tensor([[3, 4]]))
+    torch.testing.assert_close(picked, model.logits(hidden)[0, [0, 1], [3, 4]].unsqueeze(0))

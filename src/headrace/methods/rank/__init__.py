@@ -1,3 +1,7 @@
 """Candidates ordered with all that is known. Short names as a TOML uses them."""
 
-RANKERS = {"dcnv2": "headrace.methods.rank.dcnv2:DCNv2"}
+RANKERS = {
+    "dcnv2": "headrace.methods.rank.dcnv2:DCNv2",
+    "din": "headrace.methods.rank.din:DIN",
+    "lambdamart": "headrace.methods.rank.lambdamart:LambdaMART",
+}

@@ -13,18 +13,19 @@ Paper: Wang et al., WWW 2021, equations 1 and 2 (full-rank cross, parallel struc
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import numpy as np
 import torch
 from annotated_types import Ge, Gt, Lt
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from headrace.contracts.batch import Batch, Field
+from headrace.contracts.batch import Batch
 from headrace.contracts.config import config
 from headrace.contracts.interactions import Interactions
 from headrace.contracts.seams import Learned, Outputs, State
 from headrace.contracts.training import TrainConfig
-from headrace.data.rank_inputs import ListBatches
+from headrace.data.rank_inputs import ListBatches, list_schema
+from headrace.nn.fields import FieldEmbeddings, FieldShapes
+from headrace.nn.pooling import mean_over
 from headrace.nn.state import arrays_of, load_arrays_into
 from headrace.objectives.listwise import ListwiseChoice
 
@@ -63,7 +64,7 @@ class DCNv2(nn.Module):
     """A learned `Scorer`. needs: the fitted features and the candidate lists."""
 
     Config = DCNv2Config
-    revision = 1
+    revision = 2
     needs = ("features", "candidate_lists")
 
     def __init__(self, config: DCNv2Config, *, seed: int = 0):
@@ -71,38 +72,28 @@ class DCNv2(nn.Module):
         self.config, self.seed = config, seed
 
     def learn(self, interactions: Interactions, artifacts: Mapping[str, Any]) -> Learned:
-        lists, sizes = artifacts["candidate_lists"], artifacts["features"].sizes
+        lists, settings = artifacts["candidate_lists"], self.config
         stages = list(lists.candidates.scores)
-        user_sizes = {name: sizes[name] for name in lists.requests.features}
-        item_sizes = {name: sizes[name] for name in interactions.features}
-        shapes = {name: codes.shape for name, codes in interactions.features.items()}
-        self._make(interactions.n_items, user_sizes, item_sizes, shapes, len(stages))
-        for name, codes in interactions.features.items():
-            self.get_buffer(_inside(name)).copy_(torch.from_numpy(codes))
-        counts = np.log1p(interactions.item_counts())
-        self.popularity.copy_(torch.from_numpy((counts - counts.mean()) / max(counts.std(), 1e-9)))
-        width, batch_size = self.config.width, self.config.batch_size
-        batches = ListBatches(lists, self.schema, stages, width=width, batch_size=batch_size, seed=self.seed)
+        self._make(FieldShapes.of(interactions, lists.requests.features, artifacts["features"].sizes), len(stages))
+        self.fields.fill(interactions)
+        batches = ListBatches(lists, self.schema, stages, width=settings.width, batch_size=settings.batch_size, seed=self.seed)
         return Learned(self, [ListwiseChoice(TASK)], batches, needs=self.needs)
 
     def user(self, batch: Batch) -> State:
-        past = self._known(batch["history"])
-        there = (past > 0).unsqueeze(-1)
-        count = there.sum(1).clamp(min=1)
-        features = [table(batch[name]) for name, table in self._tables(self.user_tables)]
+        past = self.fields.known(batch["history"])
         return {
-            "features": torch.cat(features, -1) if features else self.popularity.new_zeros((len(past), 0)),
-            "taste": (self.items(past) * there).sum(1) / count,
-            "liked": (self._item_features(past) * there).sum(1) / count,
+            "features": self.fields.user(batch),
+            "taste": mean_over(self.fields.items(past), past > 0),
+            "liked": mean_over(self.fields.item(past), past > 0),
         }
 
     def score(self, state: State, candidates: Batch) -> Outputs:
-        items = self._known(candidates["items"])
+        items = self.fields.known(candidates["items"])
         rows, width = items.shape
-        item, features = self.items(items), self._item_features(items)
+        item, features = self.fields.items(items), self.fields.item(items)
         taste, liked = state["taste"].unsqueeze(1), state["liked"].unsqueeze(1)
         user = torch.cat([state["features"].unsqueeze(1), taste, liked], -1).expand(rows, width, -1)
-        known = [item * taste, features * liked, self.popularity[items].unsqueeze(-1), candidates["retrieval"]]
+        known = [item * taste, features * liked, self.fields.popularity[items].unsqueeze(-1), candidates["retrieval"]]
         x0 = self.norm(torch.cat([user, item, features, *known], -1))
         shared = torch.cat([self.cross(x0), self.deep(x0)], -1)
         return Outputs({TASK: self.head(shared).squeeze(-1)}, shared=shared)
@@ -112,75 +103,20 @@ class DCNv2(nn.Module):
 
     @classmethod
     def from_arrays(cls, config: DCNv2Config, arrays: Mapping[str, NDArray[Any]]) -> "DCNv2":
-        def sizes(tables: str) -> dict[str, int]:
-            found = (name.removeprefix(tables + ".") for name in arrays if name.startswith(tables + "."))
-            return {_outside(name.removesuffix(".weight")): len(arrays[f"{tables}.{name}"]) for name in found}
-
-        item_sizes = sizes("item_tables")
         made = cls(config)
-        shapes = {name: arrays[_inside(name)].shape for name in item_sizes}
-        made._make(len(arrays["items.weight"]), sizes("user_tables"), item_sizes, shapes, int(arrays["stages"]))
+        made._make(FieldShapes.stored(arrays, "fields."), int(arrays["stages"]))
         load_arrays_into(made, arrays)
         return made
 
-    def _make(
-        self, n_items: int, user_sizes: Mapping[str, int], item_sizes: Mapping[str, int],
-        shapes: Mapping[str, tuple[int, ...]], stages: int,
-    ) -> None:  # fmt: skip
+    def _make(self, shapes: FieldShapes, stages: int) -> None:
         settings = self.config
-        self.items = nn.Embedding(n_items, settings.item_dim, padding_idx=0)
-        self.user_tables = nn.ModuleDict({_inside(n): nn.Embedding(size, settings.feature_dim) for n, size in user_sizes.items()})
-        self.item_tables = nn.ModuleDict(
-            {_inside(n): nn.Embedding(size, settings.feature_dim, padding_idx=0) for n, size in item_sizes.items()}
-        )
-        for weight in (self.items.weight, *self.user_tables.parameters(), *self.item_tables.parameters()):
-            nn.init.normal_(weight, std=0.05)
-        for weight in (self.items.weight, *self.item_tables.parameters()):
-            nn.init.zeros_(weight[0])
-        for name, shape in shapes.items():
-            self.register_buffer(_inside(name), torch.zeros(shape, dtype=torch.int32))
-        self.register_buffer("popularity", torch.zeros(n_items))
+        self.fields = FieldEmbeddings(shapes, settings.item_dim, settings.feature_dim)
         self.register_buffer("stages", torch.tensor(stages))
-        self.popularity: Tensor
-        features = settings.feature_dim * len(item_sizes)
-        width = settings.feature_dim * len(user_sizes) + 3 * (settings.item_dim + features) + 1 + 3 * stages
+        width = self.fields.user_width + 3 * (settings.item_dim + self.fields.item_width) + 1 + 3 * stages
         self.norm, self.cross = nn.LayerNorm(width), CrossNet(width, settings.cross_layers)
         deep: list[nn.Module] = []
         for into, out in zip((width, *settings.hidden), settings.hidden, strict=False):
             deep += [nn.Linear(into, out), nn.ReLU(), nn.Dropout(settings.dropout)]
         self.deep, self.head = nn.Sequential(*deep), nn.Linear(width + (settings.hidden or (width,))[-1], 1)
-        self.schema = {"history": Field("int64", ("rows", settings.history))} | {
-            name: Field("int64", ("rows",)) for name in user_sizes
-        }
-        self.candidate_schema = {
-            "items": Field("int64", ("rows", "candidates")),
-            "retrieval": Field("float32", ("rows", "candidates", 3 * stages)),
-        }
-
-    def _known(self, items: Tensor) -> Tensor:
-        """An item of a catalogue that has grown since is unknown."""
-        return items.masked_fill(items >= self.items.num_embeddings, 0)
-
-    def _item_features(self, items: Tensor) -> Tensor:
-        """[.., features · feature_dim]; a list feature is the mean over its entries."""
-        found = []
-        for name, table in self._tables(self.item_tables):
-            codes = self.get_buffer(_inside(name))[items]
-            embedded = table(codes)
-            if codes.dim() > items.dim():
-                count = (codes > 0).sum(-1, keepdim=True).clamp(min=1)
-                embedded = embedded.sum(-2) / count  # padding rows are zero: padding_idx
-            found.append(embedded)
-        return torch.cat(found, -1) if found else self.popularity.new_zeros((*items.shape, 0))
-
-    def _tables(self, tables: nn.ModuleDict) -> list[tuple[str, nn.Module]]:
-        return [(_outside(name), table) for name, table in tables.items()]
-
-
-def _inside(name: str) -> str:
-    """A feature's name as torch allows it: no dots."""
-    return name.replace("%", "%25").replace(".", "%2E")
-
-
-def _outside(name: str) -> str:
-    return name.replace("%2E", ".").replace("%25", "%")
+        self.schema = self.fields.schema(settings.history)
+        self.candidate_schema = list_schema(stages)

@@ -3,5 +3,8 @@
 RETRIEVERS = {
     "popularity": "headrace.methods.retrieve.popularity:Popularity",
     "itemknn": "headrace.methods.retrieve.itemknn:ItemKNN",
+    "markov": "headrace.methods.retrieve.markov:Markov",
+    "ease": "headrace.methods.retrieve.ease:EASE",
     "sasrec": "headrace.methods.retrieve.sasrec:SASRec",
+    "two_tower": "headrace.methods.retrieve.two_tower:TwoTower",
 }

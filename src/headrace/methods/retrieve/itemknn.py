@@ -19,7 +19,8 @@ from scipy import sparse
 
 from headrace.contracts.config import config
 from headrace.contracts.interactions import Interactions
-from headrace.contracts.requests import Allowed, Candidates, History, Int32, Requests
+from headrace.contracts.requests import Allowed, Candidates, Int32, Requests
+from headrace.nn.item_to_item import chosen, largest, strongest
 from headrace.nn.topk import top_k
 
 
@@ -41,30 +42,25 @@ class ItemKNN:
         self.similarity = sparse.csr_matrix((1, 1), dtype=np.float32)
 
     def fit(self, interactions: Interactions) -> None:
-        chosen = _matrix(interactions.history, interactions.n_items)
-        chosen.sum_duplicates()
-        chosen.data[:] = 1.0
-        together = (chosen.T @ chosen).tocoo()
-        size = np.sqrt(np.asarray(chosen.sum(0)).ravel())  # users per item
+        users = chosen(interactions.history, interactions.n_items)
+        users.sum_duplicates()
+        users.data[:] = 1.0
+        together = (users.T @ users).tocoo()
+        size = np.sqrt(np.asarray(users.sum(0)).ravel())  # users per item
         kept = (together.row != together.col) & interactions.available[together.col]
         row, col = together.row[kept], together.col[kept]
         similarity = together.data[kept] / (size[row] * size[col] + self.config.shrink)
-        self.similarity = _nearest(row, col, similarity, interactions.n_items, self.config.neighbours)
+        self.similarity = largest(row, col, similarity, interactions.n_items, self.config.neighbours)
 
     def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Candidates:
-        newest = _matrix(requests.history.newest(self.config.history), self.similarity.shape[0])
+        newest = chosen(requests.history.newest(self.config.history), self.similarity.shape[0])
         scores = np.asarray((newest @ self.similarity).todense(), np.float32)
         scores[scores == 0] = -np.inf  # no neighbour in common is no proposal, not a bad one
         return top_k(allowed.mask(scores), k, "itemknn", seed=self.seed)
 
     def because(self, requests: Requests, items: Int32) -> Int32:
         """The past item with the largest share in each score: items [R, C] -> [R, C]."""
-        past = requests.history.last(self.config.history)  # [R, H]
-        past = np.where(past < self.similarity.shape[0], past, 0)
-        pairs = np.broadcast_arrays(past[:, :, None], items[:, None, :])
-        share = np.asarray(self.similarity[pairs[0].ravel(), pairs[1].ravel()]).reshape(pairs[0].shape)
-        best = np.take_along_axis(past, share.argmax(1), 1)
-        return np.where((share.max(1) > 0) & (items > 0), best, 0).astype(np.int32)
+        return strongest(self.similarity, requests.history.last(self.config.history), items)
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
         matrix = self.similarity
@@ -76,19 +72,3 @@ class ItemKNN:
         n_items = len(arrays["indptr"]) - 1
         made.similarity = sparse.csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=(n_items, n_items))
         return made
-
-
-def _matrix(history: History, n_items: int) -> Any:
-    """[rows, n_items] counts; unknown items are left out."""
-    rows, known = history.rows(), (history.items > 0) & (history.items < n_items)
-    ones = np.ones(int(known.sum()), np.float32)
-    return sparse.csr_matrix((ones, (rows[known], history.items[known])), shape=(len(history), n_items))
-
-
-def _nearest(row: Int32, col: Int32, similarity: NDArray[Any], n_items: int, k: int) -> Any:
-    """The k largest of each row."""
-    order = np.lexsort((-similarity, row))
-    row, col, similarity = row[order], col[order], similarity[order]
-    starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n_items))])
-    kept = np.arange(len(row)) - starts[row] < k
-    return sparse.csr_matrix((similarity[kept].astype(np.float32), (row[kept], col[kept])), shape=(n_items, n_items))

@@ -10,7 +10,7 @@ Paper: Kang and McAuley, ICDM 2018, section 3; full softmax after Klenitskiy and
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -24,10 +24,12 @@ from headrace.contracts.interactions import Interactions
 from headrace.contracts.requests import Allowed, Candidates, Requests
 from headrace.contracts.seams import Learned
 from headrace.contracts.training import TrainConfig
+from headrace.data.negatives import Uniform
 from headrace.data.sequences import WindowBatches
 from headrace.nn.state import arrays_of, load_arrays_into
 from headrace.nn.topk import top_k
 from headrace.nn.transformer import CausalTransformer
+from headrace.objectives.pointwise import OneNegative
 from headrace.objectives.softmax import NextItem
 
 
@@ -39,6 +41,8 @@ class SASRecConfig:
     length: Annotated[int, Gt(1)] = 50
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.2
     batch_size: Annotated[int, Gt(0)] = 64
+    loss: Literal["softmax", "one_negative"] = "softmax"
+    """one_negative: the paper's binary cross-entropy with one uniform negative a position, a weaker baseline."""
     train: TrainConfig = TrainConfig(epochs=40)
 
     def __post_init__(self) -> None:
@@ -50,7 +54,7 @@ class SASRec(nn.Module):
     """A learned `Retriever`."""
 
     Config = SASRecConfig
-    revision = 1
+    revision = 2
     needs = ()
 
     def __init__(self, config: SASRecConfig, *, seed: int = 0):
@@ -62,7 +66,8 @@ class SASRec(nn.Module):
         self.available.copy_(torch.from_numpy(interactions.available & (interactions.item_counts() > 0)))
         settings = self.config
         batches = WindowBatches(interactions.history, length=settings.length, batch_size=settings.batch_size, seed=self.seed)
-        return Learned(self, [NextItem()], batches)
+        objective = NextItem() if settings.loss == "softmax" else OneNegative(Uniform(interactions.n_items))
+        return Learned(self, [objective], batches)
 
     def hidden(self, items: Tensor) -> Tensor:
         """[B, T] -> [B, T, d]: position t has read items 0..t."""
@@ -71,7 +76,16 @@ class SASRec(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """[.., d] -> [.., n_items]."""
-        return hidden @ self.items.weight.T
+        return hidden @ self.item_vectors().T
+
+    def item_vectors(self) -> Tensor:
+        """[n_items, d]: the embeddings are the output layer too."""
+        return self.items.weight
+
+    def scores(self, hidden: Tensor, items: Tensor) -> Tensor:
+        """The logits of one item a position: [.., d], [..] -> [..]."""
+        found: Tensor = (hidden * self.items(items)).sum(-1)
+        return found
 
     @torch.inference_mode()
     def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Candidates:

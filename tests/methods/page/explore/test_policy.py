@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from headrace.contracts.errors import DataError
+from headrace.contracts.errors import ConfigError, DataError
 from headrace.contracts.requests import Candidates, Requests, Slates
 from headrace.methods.page.explore import Explore, ExploreConfig
 from headrace.testing import check_policy
@@ -143,3 +143,60 @@ def test_it_needs_candidates():
         explore().act(requests, seed=0)
     with pytest.raises(DataError, match="needs the candidates"):
         explore().log_prob(requests, explore().act(requests, candidates, seed=0))
+
+
+BAGS = np.array([[0, 0], [1, 0], [1, 2], [2, 0], [3, 0], [0, 0]] + [[4, 1]] * 14, np.int32)
+VECTORS = np.concatenate([np.zeros((1, 3)), np.eye(3), np.random.default_rng(0).normal(size=(16, 3))]).astype(np.float32)
+
+
+@pytest.mark.parametrize("vectors", [None, VECTORS])
+@pytest.mark.parametrize(
+    "settings", [{"temperature": 1.0}, {"temperature": 0.0, "epsilon": 0.2}, {"mmr": 1.0, "most_per_category": 1}]
+)
+def test_contract_with_likeness_and_bags(vectors, settings):
+    requests = some_requests()
+    policy = Explore(ExploreConfig(slots=4, **{"mmr": 0.5, **settings}), policy_id="p", categories=BAGS, vectors=vectors)
+    check_policy(policy, requests, some_candidates(requests))
+
+
+def test_any_category_of_an_item_is_capped():
+    requests, candidates = one_list([2, 1, 3, 4], [4, 3, 2, 1])
+    policy = explore(BAGS, slots=4, temperature=0.0, epsilon=0.0, most_per_category=1)
+    assert policy.act(requests, candidates, seed=0).items.tolist() == [[2, 4, 0, 0]], "item 2 fills both its categories"
+
+
+@pytest.mark.parametrize("vectors", [None, VECTORS])
+def test_likeness_by_hand(vectors):
+    """Scores 3, 2, 1 have σ = √(2/3). Item 1 stands first; item 2 shares one of its two categories, and no direction."""
+    requests, candidates = one_list([1, 2, 3], [3, 2, 1])
+    policy = Explore(
+        ExploreConfig(slots=3, temperature=1.0, epsilon=0.0, mmr=0.4), policy_id="p", categories=BAGS, vectors=vectors
+    )
+    weights = np.exp(0.6 * np.array([3, 2, 1]))
+    alike = np.sqrt(0.5) if vectors is None else 0.0
+    second = np.array([weights[1] * np.exp(-0.4 * np.sqrt(2 / 3) * alike), weights[2]])
+    wanted = [weights[0] / weights.sum(), second[0] / second.sum(), 1]
+    assert propensity(policy, requests, candidates, [1, 2, 3]) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_the_likest_item_above_counts_and_equal_scores_leave_likeness_to_decide():
+    vectors = np.array([[0, 0], [1, 0], [0, 1], [1, 0.1], [0.1, 1], [1, 1]], np.float32)
+    requests, candidates = one_list([1, 2, 3, 4, 5], [1, 1, 1, 1, 1])
+    policy = Explore(ExploreConfig(slots=5, temperature=0.0, epsilon=0.0, mmr=0.3), policy_id="p", vectors=vectors)
+    assert policy.act(requests, candidates, seed=0).items.tolist() == [[1, 2, 5, 3, 4]]
+
+
+def test_beyond_the_last_slot_nothing_is_shown():
+    requests, candidates = one_list([5, 6, 7], [1, 2, 3])
+    policy = explore(slots=1, temperature=1.0)
+    slates = Slates(np.array([[7, 6, 0]], np.int32), np.zeros((1, 3)), "explore", False)
+    logs = policy.log_prob(requests, slates, candidates)[0]
+    assert (np.isfinite(logs[0]), logs[1], logs[2]) == (True, -np.inf, 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"), [({"most_per_category": 1}, "needs categories"), ({"mmr": 0.1}, "vectors or categories")]
+)
+def test_what_it_needs_is_asked_for(settings, says):
+    with pytest.raises(ConfigError, match=says):
+        explore(**settings)

@@ -1,0 +1,99 @@
+"""Two-tower pre-ranking: a product of two vectors and a bias, cheap enough for every candidate the retrievers find.
+
+    score(u, i) = user(u) · item(i) + b_i + w · said(u, i),   trained listwise on the retrievers' own candidates
+
+An item's vector hangs on the item alone, so all are worked out before; what the retrievers said of a candidate (three numbers
+each) joins as a plain weighted sum, so that no order that a retriever had is lost. A request costs one user tower
+and O(C (d + retrievers)) for C candidates. Relation to retrieve/two_tower: the same towers, but trained to order what was
+retrieved, not to find it in the catalogue. Relation to the rankers: no crosses, which is the price of its speed.
+Use it when there are more candidates than the ranker has time for. It loses to any ranker that sees user and item together.
+Paper: the two-tower form of Wang et al., COLD, DLP-KDD 2020, section 2 (its "vector-product" model). Our reading:
+docs/papers/two_tower.md.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import torch
+from annotated_types import Ge, Gt, Lt
+from numpy.typing import NDArray
+from torch import nn
+
+from headrace.contracts.batch import Batch
+from headrace.contracts.config import config
+from headrace.contracts.interactions import Interactions
+from headrace.contracts.seams import Learned, Outputs, State
+from headrace.contracts.training import TrainConfig
+from headrace.data.rank_inputs import ListBatches, list_schema
+from headrace.nn.fields import FieldShapes
+from headrace.nn.state import arrays_of, load_arrays_into
+from headrace.nn.towers import Towers
+from headrace.objectives.listwise import ListwiseChoice
+
+TASK = "choice"
+
+
+@config
+class TwoTowerConfig:
+    dim: Annotated[int, Gt(0)] = 32
+    item_dim: Annotated[int, Gt(0)] = 16
+    feature_dim: Annotated[int, Gt(0)] = 8
+    hidden: Annotated[int, Gt(0)] = 64
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
+    history: Annotated[int, Gt(0)] = 20
+    width: Annotated[int, Gt(1)] = 64
+    """Candidates a request while training: all that were chosen and a draw of the others."""
+    batch_size: Annotated[int, Gt(0)] = 64
+    train: TrainConfig = TrainConfig(epochs=10, patience=2, weight_decay=1e-4)
+
+
+class TwoTower(nn.Module):
+    """A learned `Scorer`. needs: the fitted features and the candidate lists."""
+
+    Config = TwoTowerConfig
+    revision = 2
+    needs = ("features", "candidate_lists")
+
+    def __init__(self, config: TwoTowerConfig, *, seed: int = 0):
+        super().__init__()
+        self.config, self.seed = config, seed
+
+    def learn(self, interactions: Interactions, artifacts: Mapping[str, Any]) -> Learned:
+        lists, settings = artifacts["candidate_lists"], self.config
+        stages = list(lists.candidates.scores)
+        self._make(FieldShapes.of(interactions, lists.requests.features, artifacts["features"].sizes), len(stages))
+        self.towers.fields.fill(interactions)
+        batches = ListBatches(lists, self.schema, stages, width=settings.width, batch_size=settings.batch_size, seed=self.seed)
+        return Learned(self, [ListwiseChoice(TASK)], batches, needs=self.needs)
+
+    def user(self, batch: Batch) -> State:
+        return {"vector": self.towers.user(batch)}
+
+    def score(self, state: State, candidates: Batch) -> Outputs:
+        """In evaluation mode items' vectors are looked up."""
+        items = self.towers.fields.known(candidates["items"])
+        vectors = self.towers.item(items) if self.training else self.towers.vectors()[items]
+        logits = torch.einsum("rcd,rd->rc", vectors, state["vector"]) + self.bias(items).squeeze(-1)
+        return Outputs({TASK: logits + candidates["retrieval"] @ self.said})
+
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        return arrays_of(self)
+
+    @classmethod
+    def from_arrays(cls, config: TwoTowerConfig, arrays: Mapping[str, NDArray[Any]]) -> "TwoTower":
+        made = cls(config)
+        made._make(FieldShapes.stored(arrays, "towers.fields."), len(arrays["said"]) // 3)
+        load_arrays_into(made, arrays)
+        return made
+
+    def _make(self, shapes: FieldShapes, stages: int) -> None:
+        settings = self.config
+        self.towers = Towers(
+            shapes, item_dim=settings.item_dim, feature_dim=settings.feature_dim, hidden=settings.hidden, dim=settings.dim,
+            dropout=settings.dropout,
+        )  # fmt: skip
+        self.bias = nn.Embedding(shapes.n_items, 1, padding_idx=0)
+        nn.init.zeros_(self.bias.weight)
+        self.schema = self.towers.fields.schema(settings.history)
+        self.said = nn.Parameter(torch.zeros(3 * stages))
+        self.candidate_schema = list_schema(stages)

@@ -1,0 +1,126 @@
+"""Deep Interest Network: each candidate reads the history anew, and weighs every past item by what it has to do with it.
+
+    a_t = MLP([e_t, q, e_t - q, e_t * q]),   u = sum over the history of a_t e_t,   logit = MLP([user, u, q, u * q, ...])
+
+e_t, q: embedding and features of past item t and of the candidate. The weights are not normalised, so a long matching history
+speaks louder. Shapes: state keeps the history [R, T, D]; score [R, C]. Cost O(T D attention_hidden) a candidate, T times DCN-V2's
+pooling. The MLP's first layer is linear, so its parts for e_t and for q are worked out once each (parity is tested).
+Use it when interests are many and a candidate concerns few of them, with some 100,000 choices to learn from. On small logs the
+attention overfits: DCN-V2 with mean pooling is then the better ranker.
+Paper: Zhou et al., KDD 2018, section 4.3 (equation 3). Our reading: docs/papers/din.md.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import torch
+from annotated_types import Ge, Gt, Lt
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from headrace.contracts.batch import Batch
+from headrace.contracts.config import config
+from headrace.contracts.interactions import Interactions
+from headrace.contracts.seams import Learned, Outputs, State
+from headrace.contracts.training import TrainConfig
+from headrace.data.rank_inputs import ListBatches, list_schema
+from headrace.nn.fields import FieldEmbeddings, FieldShapes
+from headrace.nn.state import arrays_of, load_arrays_into
+from headrace.objectives.listwise import ListwiseChoice
+
+TASK = "choice"
+
+
+@config
+class DINConfig:
+    item_dim: Annotated[int, Gt(0)] = 16
+    feature_dim: Annotated[int, Gt(0)] = 8
+    attention_hidden: Annotated[int, Gt(0)] = 36
+    hidden: tuple[int, ...] = (64, 32)
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
+    history: Annotated[int, Gt(0)] = 20
+    width: Annotated[int, Gt(1)] = 64
+    """Candidates a request while training: all that were chosen and a draw of the others."""
+    batch_size: Annotated[int, Gt(0)] = 64
+    train: TrainConfig = TrainConfig(epochs=10, patience=2, weight_decay=1e-4)
+
+
+class TargetAttention(nn.Module):
+    """past [R, T, D], there [R, T], target [R, C, D] -> [R, C, D]."""
+
+    def __init__(self, dim: int, hidden: int):
+        super().__init__()
+        self.past, self.target = nn.Linear(dim, hidden), nn.Linear(dim, hidden, bias=False)
+        self.product, self.out = nn.Linear(dim, hidden, bias=False), nn.Linear(hidden, 1)
+        self.act = nn.PReLU()
+
+    def forward(self, past: Tensor, there: Tensor, target: Tensor) -> Tensor:
+        # W [e, q, e - q, e * q] = (W1 + W3) e + (W2 - W3) q + W4 (e * q): `past`, `target` and `product` are those three.
+        together = self.product(target.unsqueeze(2) * past.unsqueeze(1))  # [R, C, T, hidden]
+        inside = self.act(together + self.past(past).unsqueeze(1) + self.target(target).unsqueeze(2))
+        weights = self.out(inside).squeeze(-1) * there.unsqueeze(1)
+        read: Tensor = weights @ past
+        return read
+
+
+class DIN(nn.Module):
+    """A learned `Scorer`. needs: the fitted features and the candidate lists."""
+
+    Config = DINConfig
+    revision = 1
+    needs = ("features", "candidate_lists")
+
+    def __init__(self, config: DINConfig, *, seed: int = 0):
+        super().__init__()
+        self.config, self.seed = config, seed
+
+    def learn(self, interactions: Interactions, artifacts: Mapping[str, Any]) -> Learned:
+        lists, settings = artifacts["candidate_lists"], self.config
+        stages = list(lists.candidates.scores)
+        self._make(FieldShapes.of(interactions, lists.requests.features, artifacts["features"].sizes), len(stages))
+        self.fields.fill(interactions)
+        batches = ListBatches(lists, self.schema, stages, width=settings.width, batch_size=settings.batch_size, seed=self.seed)
+        return Learned(self, [ListwiseChoice(TASK)], batches, needs=self.needs)
+
+    def user(self, batch: Batch) -> State:
+        past = self.fields.known(batch["history"])
+        return {"features": self.fields.user(batch), "past": self._embedded(past), "there": past > 0}
+
+    def score(self, state: State, candidates: Batch) -> Outputs:
+        items = self.fields.known(candidates["items"])
+        target = self._embedded(items)
+        read = self.attention(state["past"], state["there"], target)
+        user = state["features"].unsqueeze(1).expand(*items.shape, -1)
+        popularity = self.fields.popularity[items].unsqueeze(-1)
+        x = torch.cat([user, read, target, read * target, popularity, candidates["retrieval"]], -1)
+        shared = self.deep(self.norm(x))
+        return Outputs({TASK: self.head(shared).squeeze(-1)}, shared=shared)
+
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        return arrays_of(self)
+
+    @classmethod
+    def from_arrays(cls, config: DINConfig, arrays: Mapping[str, NDArray[Any]]) -> "DIN":
+        made = cls(config)
+        made._make(FieldShapes.stored(arrays, "fields."), int(arrays["stages"]))
+        load_arrays_into(made, arrays)
+        return made
+
+    def _embedded(self, items: Tensor) -> Tensor:
+        """[..] -> [.., D]."""
+        return torch.cat([self.fields.items(items), self.fields.item(items)], -1)
+
+    def _make(self, shapes: FieldShapes, stages: int) -> None:
+        settings = self.config
+        self.fields = FieldEmbeddings(shapes, settings.item_dim, settings.feature_dim)
+        self.register_buffer("stages", torch.tensor(stages))
+        dim = settings.item_dim + self.fields.item_width
+        self.attention = TargetAttention(dim, settings.attention_hidden)
+        width = self.fields.user_width + 3 * dim + 1 + 3 * stages
+        self.norm = nn.LayerNorm(width)
+        deep: list[nn.Module] = []
+        for into, out in zip((width, *settings.hidden), settings.hidden, strict=False):
+            deep += [nn.Linear(into, out), nn.PReLU(), nn.Dropout(settings.dropout)]
+        self.deep, self.head = nn.Sequential(*deep), nn.Linear((settings.hidden or (width,))[-1], 1)
+        self.schema = self.fields.schema(settings.history)
+        self.candidate_schema = list_schema(stages)

@@ -1,0 +1,88 @@
+"""What a reproduction found: every arm's figures with intervals, the claim's difference and verdict, as JSON and text."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from headrace.artifacts.atomic import place
+from headrace.contracts.errors import DataError
+from headrace.recipes.claims import Claim, Interval, Verdict
+
+
+@dataclass(frozen=True)
+class ArmFigure:
+    """One arm's metric on one protocol over all seeds and users; by_seed: its mean for each seed. settings: after tuning."""
+
+    protocol: str
+    arm: str
+    metric: str
+    value: float
+    lo: float
+    hi: float
+    n: int
+    by_seed: list[float]
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Report:
+    """budget: smoke, cpu or full. difference: better - than, as the claim measures it; further: on the other protocols."""
+
+    name: str
+    budget: str
+    claim: Claim
+    arms: list[ArmFigure]
+    difference: Interval
+    further: dict[str, Interval]
+    verdict: Verdict
+    seeds: int
+    protocols: dict[str, str]
+    data: str
+    data_hash: str
+    date: str
+    command: str
+    seconds: float
+
+    def write(self, folder: Path) -> Path:
+        """results/NAME.json; whole or not at all."""
+        path = folder / f"{self.name}.json"
+        place(path, json.dumps(asdict(self), indent=1) + "\n")
+        return path
+
+
+def read_report(path: Path) -> Report:
+    try:
+        values = json.loads(path.read_text())
+        return Report(**{
+            **values,
+            "claim": Claim(**values["claim"]),
+            "arms": [ArmFigure(**arm) for arm in values["arms"]],
+            "difference": Interval(**values["difference"]),
+            "further": {name: Interval(**one) for name, one in values["further"].items()},
+        })  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not a reproduction's result ({error}). Run it again: headrace reproduce {path.stem}.") from None
+
+
+def text(report: Report) -> str:
+    """The table a reader looks at first, best arm first on each protocol, then the claim and its verdict."""
+    lines = [f"{report.name}: {report.claim.says}", f"  published: {report.claim.published}"]
+    for protocol, says in report.protocols.items():
+        rows = [arm for arm in report.arms if arm.protocol == protocol]
+        metrics = list(dict.fromkeys(arm.metric for arm in rows))
+        lines += ["", f"{protocol}, n = {rows[0].n} users, {report.seeds} seeds. {says}"]
+        lines.append(f"  {'arm':<16}" + "".join(f"{metric:<24}" for metric in metrics))
+        by_arm = {arm: {row.metric: row for row in rows if row.arm == arm} for arm in dict.fromkeys(row.arm for row in rows)}
+        first = report.claim.metric if report.claim.metric in metrics else metrics[0]
+        for arm, found in sorted(by_arm.items(), key=lambda pair: -pair[1][first].value):
+            figures = (f"{found[m].value:.3f} [{found[m].lo:.3f}, {found[m].hi:.3f}]" for m in metrics)
+            lines.append(f"  {arm:<16}" + "".join(f"{figure:<24}" for figure in figures))
+    claim, found_ = report.claim, report.difference
+    lines += ["", f"{claim.better} - {claim.than}, {claim.metric}, {claim.protocol}: {_signed(found_)}; margin {claim.margin:g}"]
+    lines += [f"{claim.better} - {claim.than}, {claim.metric}, {name}: {_signed(one)}" for name, one in report.further.items()]
+    return "\n".join([*lines, f"verdict: {report.verdict} ({report.budget} budget, {report.seeds} seeds, {report.date})"])
+
+
+def _signed(interval: Interval) -> str:
+    return f"{interval.value:+.3f} [{interval.lo:+.3f}, {interval.hi:+.3f}]"

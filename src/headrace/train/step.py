@@ -1,0 +1,125 @@
+"""One optimizer step: the losses of its micro-batches, weighed by count, through the balancer to one gradient.
+
+With n_i terms of a loss in micro-batch (or rank) i and n in all, the step descends sum_i (n_i / n) mean_i: the mean over the
+whole step, however it was cut. Every draw comes from the stream (seed, "step", step, micro-batch[, rank]), so a step can be
+evaluated again as it was.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+import torch
+from torch import nn
+
+from headrace.contracts.batch import Batch
+from headrace.contracts.errors import ConfigError, HeadraceError
+from headrace.contracts.rng import seed_of
+from headrace.contracts.seams import Balancer, Learned, Loss, Services
+from headrace.train.distributed import Ranks
+
+
+@dataclass(frozen=True)
+class Step:
+    """autocast: the type the forward is computed in, None for the parameters' own."""
+
+    learned: Learned
+    optimizer: torch.optim.Optimizer
+    balancer: Balancer
+    services: Services
+    device: torch.device
+    autocast: torch.dtype | None
+    ranks: Ranks
+    seed: int
+    clip_norm: float
+    name: str
+
+    def __call__(self, step: int, micro: Sequence[Batch]) -> dict[str, float]:
+        """Moves the parameters; returns each loss's mean over the step, over all ranks."""
+        dealt = [self.ranks.share(batch) for batch in micro]
+        batches = [({name: v.to(self.device) for name, v in batch.items()}, real) for batch, real in dealt]
+        totals = self._totals(batches) if len(micro) > 1 or self.ranks.size > 1 else None
+        self.optimizer.zero_grad(set_to_none=True)
+        report: dict[str, float] = {}
+        for number, (batch, real) in enumerate(batches):
+            self._reseed(step, number)
+            losses = self._losses(batch)
+            shares = {name: _share(loss.count * real, name, totals) for name, loss in losses.items()}
+            scale = {name: self.learned.weights.get(name, 1.0) * share for name, share in shares.items()}
+            weighted = {name: loss.mean * scale[name] for name, loss in losses.items()}
+            reevaluate = self._reevaluation(step, batch, number, scale)
+            shared = next((loss.shared for loss in losses.values() if loss.shared is not None), None)
+            self.balancer.backward(weighted, shared, reevaluate)
+            for name, loss in losses.items():
+                report[name] = report.get(name, 0.0) + float(loss.mean.detach()) * shares[name]
+        report = self.ranks.sum(report)
+        self._refuse_infinite(report, step)
+        self.ranks.sum_gradients(self.learned.module.parameters())
+        if self.clip_norm:
+            norm = nn.utils.clip_grad_norm_(self.learned.module.parameters(), self.clip_norm)
+            self._refuse_infinite({"the gradient's norm": float(norm)}, step)
+        self.optimizer.step()
+        if hasattr(self.balancer, "after_step"):
+            self.balancer.after_step(reevaluate)
+        return report
+
+    def _losses(self, batch: Batch) -> dict[str, Loss]:
+        losses: dict[str, Loss] = {}
+        with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
+            for objective in self.learned.objectives:
+                losses |= objective(self.learned.module, batch, self.services)
+        return losses
+
+    def _reseed(self, step: int, number: int) -> None:
+        """Dropout and objectives draw from this step's stream, whatever was drawn before."""
+        rank = (self.ranks.rank,) if self.ranks.size > 1 else ()
+        seed = seed_of(self.seed, "step", step, number, *rank)
+        # not torch.manual_seed, which walks the stack for every kind of device there might be
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        self.services.generator.manual_seed(seed)
+
+    def _reevaluation(self, step: int, batch: Batch, number: int, scale: Mapping[str, float]) -> Callable[[], dict[str, float]]:
+        """As the balancer was given them, times weight and share; summed over the ranks, so that all of them see the same."""
+
+        def reevaluate() -> dict[str, float]:
+            self._reseed(step, number)
+            with torch.no_grad():
+                return self.ranks.sum({name: float(loss.mean * scale[name]) for name, loss in self._losses(batch).items()})
+
+        return reevaluate
+
+    def _totals(self, batches: Sequence[tuple[Batch, bool]]) -> dict[str, float]:
+        """Terms of each loss in the whole step, known before the first backward."""
+        totals: dict[str, float] = {}
+        for objective in self.learned.objectives:
+            for batch, real in batches:
+                for name, count in objective.counts(batch).items():  # type: ignore[attr-defined]
+                    totals[name] = totals.get(name, 0.0) + count * real
+        return self.ranks.sum(totals)
+
+    def _refuse_infinite(self, values: Mapping[str, float], step: int) -> None:
+        bad = [f"{name} became {value}" for name, value in values.items() if not isfinite(value)]
+        if bad:
+            raise HeadraceError(f"{self.name}: {', '.join(bad)} at step {step}. Lower train.learning_rate.")
+
+
+def refuse_what_cannot_be_cut(learned: Learned, balancer: Balancer, *, accumulate: int, ranks: int, name: str) -> None:
+    """A step in several micro-batches or ranks needs losses that are means over rows, and a balancer that is a sum."""
+    if accumulate == ranks == 1:
+        return
+    cure = "Set train.accumulate = 1." if ranks == 1 else "Train it in one process, without torchrun."
+    if not balancer.accumulates:
+        verb = "accumulate" if ranks == 1 else "be spread over ranks"
+        raise ConfigError(f"{name}: {type(balancer).__name__} can't {verb}. {cure}")
+    for objective in learned.objectives:
+        kind = type(objective).__name__
+        if not hasattr(objective, "counts"):
+            raise ConfigError(f"{name}: {kind} has no counts(batch), so parts of a step can't be weighed. {cure} Or give it one.")
+        if ranks > 1 and getattr(objective, "crosses_rows", False):
+            raise ConfigError(f"{name}: the negatives of {kind} cross rows, and each rank sees its own rows alone. {cure}")
+
+
+def _share(count: float, name: str, totals: Mapping[str, float] | None) -> float:
+    return 1.0 if totals is None else count / max(totals[name], 1.0)

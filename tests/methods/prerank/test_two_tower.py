@@ -1,0 +1,66 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from headrace.contracts.training import TrainConfig
+from headrace.data.rank_inputs import candidate_batch, user_batch
+from headrace.methods.prerank.two_tower import TwoTower, TwoTowerConfig
+from headrace.nn.seeded import seeded
+from headrace.testing import check_batches, check_objective, check_scorer
+from headrace.train.trainer import train
+from tests.methods.examples import SIZES, featured, lists_with_a_rule
+
+SMALL = TwoTowerConfig(dim=4, item_dim=4, feature_dim=3, hidden=8, history=5, width=4, batch_size=8)
+
+
+def learned(lists=None, settings=SMALL, sizes=SIZES):
+    interactions, artifacts = featured(lists, sizes)
+    model = TwoTower(settings)
+    with seeded(0, "init"):
+        return model, model.learn(interactions, artifacts), artifacts["candidate_lists"]
+
+
+def inputs(model, lists):
+    return user_batch(lists.requests, model.schema), candidate_batch(lists.candidates, list(lists.candidates.scores))
+
+
+@pytest.mark.parametrize("sizes", [SIZES, {}], ids=["features", "no features"])
+def test_contract(sizes):
+    model, made, lists = learned(sizes=sizes)
+    check_batches(made.batches)
+    check_objective(made.objectives[0], model, made.batches.epoch(0)[0])
+    check_scorer(model, *inputs(model, lists))
+
+
+def test_looked_up_vectors_score_as_the_towers_do():
+    model, _, lists = learned(settings=replace(SMALL, dropout=0.0))
+    user, candidates = inputs(model, lists)
+    with torch.no_grad():
+        model.train()
+        slow = model.score(model.user(user), candidates).logits["choice"]
+        model.eval()
+        assert_close(model.score(model.user(user), candidates).logits["choice"], slow)
+
+
+def test_what_the_retrievers_said_joins_as_a_weighted_sum():
+    model, made, lists = learned()
+    user, candidates = inputs(model, lists)
+    with torch.no_grad():
+        silent = model.eval().score(model.user(user), candidates).logits["choice"]
+        model.said.copy_(torch.arange(len(model.said)))
+        heard = model.score(model.user(user), candidates).logits["choice"]
+    assert_close(heard - silent, candidates["retrieval"] @ model.said, atol=1e-5, rtol=1e-5)
+    train(made, TrainConfig(epochs=1, device="cpu"), seed=0, artifacts=dict.fromkeys(made.needs))
+    assert (model.said != torch.arange(len(model.said))).all(), "it is learned"
+
+
+def test_it_learns_a_rule():
+    lists, place = lists_with_a_rule()
+    model, made, lists = learned(lists, replace(SMALL, width=6, batch_size=32), sizes={})
+    train(made, TrainConfig(epochs=10, learning_rate=0.02, device="cpu"), seed=0, artifacts=dict.fromkeys(made.needs))
+    with torch.no_grad():
+        user, candidates = inputs(model, lists)
+        best = model.score(model.user(user), candidates).logits["choice"].argmax(1)
+    assert (best.numpy() == place).mean() > 0.97

@@ -1,0 +1,80 @@
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from headrace.contracts.requests import Allowed
+from headrace.contracts.training import TrainConfig
+from headrace.data.features import Features, Timeline
+from headrace.methods.retrieve.two_tower import TwoTower, TwoTowerConfig
+from headrace.nn.seeded import seeded
+from headrace.testing import check_batches, check_objective, check_retriever
+from headrace.testing.examples import history_of, interactions_of, some_interactions, some_requests
+from headrace.train.trainer import train
+
+SMALL = TwoTowerConfig(dim=8, item_dim=8, feature_dim=4, hidden=16, history=5, batch_size=64)
+NOTHING = Timeline(np.zeros(1, np.int64), np.zeros(0, np.int64), {})
+
+
+def learned(interactions, features=None, settings=SMALL):
+    model = TwoTower(settings, seed=3)
+    with seeded(0, "init"):
+        made = model.learn(interactions, {"features": features or Features(NOTHING, users_of(interactions.n_users), {})})
+    return model, made
+
+
+def users_of(n, **codes):
+    return Timeline(np.arange(n + 1), np.zeros(n, np.int64), codes)
+
+
+def trained(model, made, *, epochs):
+    train(made, TrainConfig(epochs=epochs, learning_rate=0.02, device="cpu"), seed=0, artifacts=dict.fromkeys(made.needs))
+
+
+def test_contract():
+    interactions = replace(some_interactions(), features={"item.kind": np.arange(20, dtype=np.int32) % 4})
+    model, made = learned(interactions, Features(NOTHING, users_of(interactions.n_users), {"item.kind": 4}))
+    check_batches(made.batches)
+    check_objective(made.objectives[0], model, made.batches.epoch(0)[0])
+    check_retriever(model, some_requests(), n_items=20)
+
+
+def test_it_learns_two_tastes():
+    """Half the users choose items 1 to 5, the others 6 to 10."""
+    draw = np.random.default_rng(0)
+    rows = [(draw.permutation(5)[:4] + 1 + 5 * (user % 2)).tolist() for user in range(80)]
+    model, made = learned(interactions_of(rows, 11))
+    trained(model, made, epochs=12)
+    past = history_of([[1, 3], [7, 9]])
+    found = model.retrieve(replace(some_requests(2), history=past), 3, Allowed(blocked=past))
+    assert set(found.items[0].tolist()) <= {1, 2, 3, 4, 5}
+    assert set(found.items[1].tolist()) <= {6, 7, 8, 9, 10}
+
+
+def test_a_user_without_a_past_is_answered_by_features():
+    """Users of group 1 choose items 1 to 3, those of group 2 items 4 to 6."""
+    groups = np.arange(61, dtype=np.int32) % 2 + 1
+    draw = np.random.default_rng(0)
+    rows = [(draw.permutation(3)[:2] + 1 + 3 * (group - 1)).tolist() for group in groups[1:]]
+    features = Features(NOTHING, users_of(61, **{"user.group": groups}), {"user.group": 3})
+    model, made = learned(interactions_of(rows, 7), features)
+    trained(model, made, epochs=12)
+    asked = replace(some_requests(2), history=history_of([[], []]), features={"user.group": np.array([1, 2], np.int32)})
+    found = model.retrieve(asked, 3, Allowed())
+    assert [set(row) for row in found.items.tolist()] == [{1, 2, 3}, {4, 5, 6}]
+
+
+def test_what_nobody_chose_or_is_withdrawn_is_not_proposed():
+    model, _ = learned(interactions_of([[1, 2, 3, 1], [2, 1]], 6))
+    assert set(model.retrieve(some_requests(4, 4), 6, Allowed()).items.ravel().tolist()) == {0, 1, 2, 3}
+
+
+def test_items_vectors_follow_training():
+    interactions = some_interactions()
+    model, made = learned(interactions)
+    before = model.retrieve(some_requests(), 5, Allowed()).scores["two_tower"]
+    trained(model, made, epochs=1)
+    after = model.retrieve(some_requests(), 5, Allowed()).scores["two_tower"]
+    assert not np.allclose(before, after)
+    with torch.no_grad():
+        assert model.towers.vectors().equal(model.item(torch.arange(20)))

@@ -1,0 +1,86 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from headrace.contracts.batch import check_batch
+from headrace.nn.fields import FieldEmbeddings, FieldShapes, log_popularity
+from headrace.nn.seeded import seeded
+from headrace.nn.state import arrays_of, load_arrays_into
+from headrace.testing.examples import interactions_of, some_interactions
+
+SIZES = {"user.zone": 3, "user.age": 4, "item.tags": 5, "item.geo.country/region%": 2}
+USERS = ["user.zone", "user.age"]
+
+
+@pytest.fixture
+def interactions():
+    draw = np.random.default_rng(0)
+    tags = draw.integers(1, 5, (20, 3)).astype(np.int32)
+    tags[1] = [2, 4, 0]
+    tags[0] = tags[2] = 0
+    return replace(some_interactions(), features={"item.tags": tags, "item.geo.country/region%": np.ones(20, np.int32)})
+
+
+def made(interactions):
+    with seeded(0, "fields"):
+        fields = FieldEmbeddings(FieldShapes.of(interactions, USERS, SIZES), item_dim=4, feature_dim=3)
+    fields.fill(interactions)
+    return fields.requires_grad_(False)
+
+
+def batch():
+    history = torch.tensor([[1, 2], [3, 0]])
+    return {"history": history, "user.zone": torch.tensor([0, 2]), "user.age": torch.tensor([3, 1])}
+
+
+def test_features_are_joined_in_the_order_of_their_names(interactions):
+    fields = made(interactions)
+    check_batch(batch(), fields.schema(2))
+    tables = dict(zip(["age", "zone"], fields.user_tables.values(), strict=True))
+    wanted = torch.cat([tables["age"](torch.tensor([3, 1])), tables["zone"](torch.tensor([0, 2]))], -1)
+    assert fields.user(batch()).equal(wanted)
+    assert fields.user_names == ["user.age", "user.zone"]
+    assert fields.user(batch()).shape[1] == fields.user_width
+    assert fields.item(torch.ones(2, 3, dtype=torch.int64)).shape == (2, 3, fields.item_width)
+
+
+def test_a_list_feature_is_the_mean_over_its_entries(interactions):
+    fields = made(interactions)
+    (region, tags) = fields.item_tables.values()
+    assert_close(fields.item(torch.tensor(1)), torch.cat([region.weight[1], tags.weight[[2, 4]].mean(0)]))
+    assert not fields.item(torch.tensor(2))[3:].any(), "no tags"
+
+
+def test_the_unknown_item_is_zero_and_stays_so(interactions):
+    fields = made(interactions).requires_grad_(True)
+    assert fields.known(torch.tensor([5, 20, 99])).tolist() == [5, 0, 0]
+    fields.items(torch.tensor([0, 1])).sum().backward()
+    assert fields.items.weight.grad is not None
+    assert fields.items.weight.grad.any(1).tolist()[:3] == [False, True, False]
+    assert not fields.items.weight[0].any()
+
+
+def test_its_shapes_can_be_read_from_its_arrays_in_any_order(interactions):
+    fields = made(interactions)
+    arrays = {f"fields.{name}": values for name, values in sorted(arrays_of(fields).items(), reverse=True)}
+    shapes = FieldShapes.stored(arrays, "fields.")
+    copy = FieldEmbeddings(shapes, 4, 3)
+    load_arrays_into(copy, {name.removeprefix("fields."): values for name, values in arrays.items()})
+    assert copy.user(batch()).equal(fields.user(batch()))
+    assert copy.item(torch.arange(20)).equal(fields.item(torch.arange(20)))
+
+
+def test_without_features(interactions):
+    fields = made(replace(interactions, features={}))
+    bare = FieldEmbeddings(FieldShapes.of(replace(interactions, features={}), [], {}), 4, 3)
+    assert bare.user({"history": torch.zeros(2, 5)}).shape == (2, 0)
+    assert fields.item(torch.zeros(2, 5, dtype=torch.int64)).shape == (2, 5, 0)
+
+
+def test_popularity_is_standardised():
+    found = log_popularity(interactions_of([[1, 1, 1, 2]], 3))
+    assert found == pytest.approx((np.log([1, 4, 2]) - np.log([1, 4, 2]).mean()) / np.log([1, 4, 2]).std())
+    assert log_popularity(interactions_of([], 3)).tolist() == [0, 0, 0]

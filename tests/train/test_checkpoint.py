@@ -1,0 +1,86 @@
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from headrace.contracts.errors import ArtifactError
+from headrace.train.checkpoint import Position, load, save
+
+
+def trained(seed=0, size=3):
+    draw = torch.Generator().manual_seed(seed)
+    one, tied = nn.Linear(size, size, bias=False), nn.Linear(size, size, bias=False)
+    with torch.no_grad():
+        one.weight.copy_(torch.randn(size, size, generator=draw))
+    tied.weight = one.weight
+    module = nn.ModuleDict({"a": one, "b": tied})
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1 + seed, momentum=0.9)
+    one(torch.randn(2, size, generator=draw)).sum().backward()
+    optimizer.step()
+    return module, optimizer
+
+
+def kept(path, **changed):
+    module, optimizer = trained()
+    position = Position(2, 3, 17, 0.1 + 0.2, 1, {"loss": 1 / 3}, [{"loss": 0.7}])
+    given = {"run": "r", "position": position, "module": module, "optimizer": optimizer, "best": {"a": torch.ones(2)}}
+    save(path, **given | {"balancer": {"weights": torch.tensor([0.5])}} | changed)
+    return module, optimizer, position
+
+
+def test_everything_comes_back(tmp_path):
+    path = tmp_path / "deep" / "checkpoint.safetensors"
+    module, optimizer, position = kept(path)
+    other, its = trained(seed=1)
+    found = load(path, run="r", module=other, optimizer=its)
+    assert found.position == position
+    assert other.state_dict()["b.weight"].equal(module.state_dict()["a.weight"])
+    assert its.param_groups[0]["lr"] == optimizer.param_groups[0]["lr"]
+    momentum, wanted = (next(iter(one.state.values()))["momentum_buffer"] for one in (its, optimizer))
+    assert momentum.equal(wanted)
+    assert found.best["a"].equal(torch.ones(2))
+    assert found.balancer["weights"].equal(torch.tensor([0.5]))
+    assert [one.name for one in path.parent.iterdir()] == [path.name], "nothing else is left beside it"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.99])
+def test_a_truncated_file_is_refused(tmp_path, share):
+    path = tmp_path / "checkpoint.safetensors"
+    kept(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    refuses(path, "not a whole checkpoint of ours")
+
+
+@pytest.mark.parametrize("header", [None, {}, {"headrace": "{"}, {"headrace": "[]"}, {"headrace": json.dumps({"format": 1})}])
+def test_a_foreign_file_is_refused(tmp_path, header):
+    path = tmp_path / "checkpoint.safetensors"
+    save_file({"weight": torch.ones(2)}, path, header)
+    refuses(path, "not a whole checkpoint of ours")
+
+
+def test_a_folder_in_its_place_is_refused(tmp_path):
+    refuses(tmp_path, "not a whole checkpoint of ours")
+
+
+def test_another_run_model_or_format_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.safetensors"
+    kept(path)
+    refuses(path, "is of another run", run="other")
+    refuses(path, "is of another model or optimizer", size=4)
+    monkeypatch.setattr("headrace.train.checkpoint.FORMAT", 2)
+    refuses(path, "format 1, this Headrace reads 2")
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArtifactError, match="the checkpoint could not be written"):
+        kept(tmp_path / "file" / "checkpoint.safetensors")
+
+
+def refuses(path, match, run="r", size=3):
+    module, optimizer = trained(1, size)
+    with pytest.raises(ArtifactError, match=match):
+        load(path, run=run, module=module, optimizer=optimizer)

@@ -86,7 +86,7 @@ def test_an_item_slice_restricts_what_is_relevant():
 
 def test_a_slice_without_users_gives_no_row_and_says_so(caplog):
     nothing: dict[str, Any] = {"nobody": USERS < 0, "nothing": RELEVANT.restricted(np.zeros(8, np.bool_)), "all": USERS >= 0}
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         rows = compare({"good": GOOD}, RELEVANT, slices=nothing, metrics=["recall@10"], **WHERE)
     assert [row.slice for row in rows] == ["all"]
     assert [record.getMessage().split('"')[1] for record in caplog.records] == ["nobody", "nothing"]

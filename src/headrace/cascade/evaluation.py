@@ -165,7 +165,7 @@ def _facts(pipeline: Pipeline, requests: Requests, answers: History) -> dict[str
             **{f"{stage} learns from": _learned_from(pipeline, stage) for stage in pipeline.scoring_stages},
             "test": f"{_day(cuts.test_us)} to {_day(cuts.last_us)}: {len(requests):,} steps, {len(answers.items):,} answers",
         },
-        "build": {"generation": pipeline.generation.key, "seed": pipeline.plan.seed},
+        "build": {"generation": pipeline.generation.key[:16], "seed": pipeline.plan.seed},
         **({"rows set aside": set_aside} if set_aside else {}),
     }
 

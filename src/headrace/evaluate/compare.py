@@ -91,7 +91,7 @@ def _rows(setting: Setting, part: str, values: Values, users: Int32 | Int64, mas
         if kept.any():
             alike.setdefault(kept.tobytes(), (kept, []))[1].append(metric)
         else:
-            log.warning('%s, %s: slice "%s" has no user with %s, so it gives no row.', setting.stage, setting.split, part, metric)
+            log.info('%s, %s: slice "%s" has no user with %s, so it gives no row.', setting.stage, setting.split, part, metric)
     rows: list[Row] = []
     for kept, metrics in alike.values():
         blocks = []

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from headrace.cascade.plan import plan_from, read_toml
-from headrace.cascade.run import open_run
+from headrace.cascade.run import open_run, recommend
 from headrace.cascade.validation import recall_of
 from headrace.contracts.errors import ConfigError
 
@@ -98,6 +98,9 @@ def test_business_rules_reach_the_page(shop, built):
     assert (slates.propensity[:, 0] == 1).all()
     shown = slates.items[slates.items > 0]
     assert set(pipeline.log.items.decode(shown)) <= {f"p{n}" for n in range(12)}, "the other half is blocked"
+    page = recommend(pipeline, "c3")
+    assert (page[0].item_id, page[0].propensity) == ("p5", 1)
+    assert page[0].reasons[0].startswith("rule: "), "the answer names the rule"
     rules[0]["pin"] = "p55"
     wrong = replace(pipeline, plan=plan_from(values, where="shop.toml", folder=shop.parent))
     with pytest.raises(ConfigError, match="p55"):

@@ -1,20 +1,70 @@
-"""One answer, with the reason each item is there: which retriever proposed it, what each stage made of it, what chance did."""
+"""One answer, with the reason each item is there: which retriever proposed it, what each stage made of it, what chance did.
 
-from dataclasses import dataclass
+    walked = walk(cascade, requests, seed=0)      # every stage's outcome, kept
+    page = pages(cascade, Names.of(log), walked)[0]
+
+Names are read once and kept: they are most of an answer's time otherwise.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from headrace.cascade.cascade import Cascade
-from headrace.contracts.requests import Candidates, Int32, Requests
-from headrace.contracts.seams import Reasoned
+from headrace.cascade.scoring import score
+from headrace.contracts.requests import Candidates, Requests, Slates
+from headrace.contracts.seams import Reasoned, Ruled
 from headrace.data.log import Log
+
+Timed = Callable[[str], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Names:
+    """ids, titles: by item number; an item without a title goes by its id."""
+
+    ids: list[str]
+    titles: list[str]
+
+    @classmethod
+    def of(cls, log: Log) -> "Names":
+        table = pl.read_parquet(log.tables / "items.parquet", columns=["item_id", "title", "valid_from"])
+        last = table.sort("valid_from").group_by("item_id", maintain_order=True).last()
+        ids = ["unknown", *log.items.ids.to_list()]
+        titles = list(ids)
+        for number, title in zip(log.items.encode(last["item_id"]).tolist(), last["title"].to_list(), strict=True):
+            titles[number] = title or titles[number]
+        return cls(ids, titles)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Requests all the way. scored: stage -> all that reached it, best first. candidates: what the page was chosen from."""
+
+    requests: Requests
+    recalled: Candidates
+    scored: dict[str, Candidates]
+    candidates: Candidates
+    slates: Slates
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a stage made of an item: its score, and its rank (from 1) among the `of` items the stage gave a score."""
+
+    stage: str
+    score: float
+    rank: int
+    of: int
 
 
 @dataclass(frozen=True)
 class Answered:
-    """position from 1. because: the past item that spoke most for it, or None. propensity: its chance in that slot."""
+    """position from 1. propensity: its chance in that slot. rank: its place in the last stage's order, from 1."""
 
     position: int
     item_id: str
@@ -27,49 +77,73 @@ class Answered:
         return vars(self)
 
 
-def answer(cascade: Cascade, log: Log, requests: Requests, *, seed: int) -> list[list[Answered]]:
+def walk(cascade: Cascade, requests: Requests, *, seed: int, timed: Timed = lambda _: nullcontext()) -> Walk:
+    """The answer of `cascade.act`, with what each stage dropped kept beside it. timed: a context round each stage, by name."""
+    with timed("retrieve"):
+        found = recalled = cascade.recall(requests)
+    scored: dict[str, Candidates] = {}
+    for scoring in cascade.scorings:
+        with timed(scoring.stage):
+            everything = score([replace(scoring, keep=found.items.shape[1])], requests, found)
+            best = {name: values[:, : scoring.keep] for name, values in everything.scores.items()}
+            scored[scoring.stage], found = everything, Candidates(everything.items[:, : scoring.keep], best)
+    with timed("page"):
+        found = cascade.with_pins(requests, found)
+        slates = cascade.page.act(requests, found, seed=seed)
+    return Walk(requests, recalled, scored, found, slates)
+
+
+def answer(cascade: Cascade, log: Log, requests: Requests, *, seed: int, names: Names | None = None) -> list[list[Answered]]:
     """A page for each request."""
-    candidates = cascade.candidates(requests)
-    slates = cascade.act(requests, candidates, seed=seed)
-    titles = _titles(log)
-    because = {name: r.because(requests, slates.items) for name, r in cascade.retrievers.items() if isinstance(r, Reasoned)}
-    pages = []
-    for row in range(len(requests)):
+    return pages(cascade, names or Names.of(log), walk(cascade, requests, seed=seed))
+
+
+def pages(cascade: Cascade, names: Names, walked: Walk) -> list[list[Answered]]:
+    slates, candidates = walked.slates, walked.candidates
+    reasoned = {name: one for name, one in cascade.retrievers.items() if isinstance(one, Reasoned)}
+    because = {name: one.because(walked.requests, slates.items) for name, one in reasoned.items()}
+    rules = (
+        cascade.page.explain(walked.requests, slates)
+        if isinstance(cascade.page, Ruled)
+        else [[[] for _ in slots] for slots in slates.items]
+    )
+    last = list(walked.scored)[-1]
+    found = []
+    for row in range(len(slates)):
         page = []
-        for slot in np.flatnonzero(slates.items[row]):
+        slots = np.flatnonzero(slates.items[row]).tolist()
+        made = steps(walked, row, slates.items[row, slots].tolist())
+        for slot, judged in zip(slots, made, strict=True):
             item = int(slates.items[row, slot])
             place = int(np.flatnonzero(candidates.items[row] == item)[0])
-            reasons = _proposed(candidates, row, place)
-            reasons += [f"because of {titles[past[row, slot]]} ({name})" for name, past in because.items() if past[row, slot]]
-            reasons.append(f"ranked {place + 1} of {int(candidates.there[row].sum())}")
+            reasons = [f"rule: {name}" for name in rules[row][slot]]
+            reasons += [f"{one.stage} put it {one.rank} of {one.of}" for one in judged if one.stage != last]
+            reasons += [
+                f"because of {names.titles[past[row, slot]]} ({name})" for name, past in because.items() if past[row, slot]
+            ]
             chance = float(slates.propensity[row, slot])
-            if place > int(slot):
+            scored = any(one.stage == last for one in judged)  # a pinned item may be one that nobody proposed
+            if scored:
+                reasons.append(f"ranked {place + 1} of {int(candidates.there[row].sum())}")
+            if scored and place > slot and chance < 1:
                 reasons.append(f"shown by chance {chance:.3f} (exploration)")
-            page.append(
-                Answered(int(slot) + 1, str(log.items.decode(np.array([item]))[0]), titles[item], chance, place + 1, reasons)
-            )
-        pages.append(page)
-    return pages
-
-
-def _proposed(candidates: Candidates, row: int, place: int) -> list[str]:
-    """'sasrec 3rd of 100' for each retriever that proposed it."""
-    found = []
-    for stage, scores in candidates.scores.items():
-        mine = scores[row, place]
-        if stage == "rank" or np.isnan(mine):
-            continue
-        known = scores[row][~np.isnan(scores[row])]
-        found.append(f"{stage} put it {int((known > mine).sum()) + 1} of {len(known)}")
+            page.append(Answered(slot + 1, names.ids[item], names.titles[item], chance, place + 1, reasons))
+        found.append(page)
     return found
 
 
-def _titles(log: Log) -> list[str]:
-    """By item number; an item without a title goes by its id."""
-    table = pl.read_parquet(log.tables / "items.parquet", columns=["item_id", "title", "valid_from"])
-    last = table.sort("valid_from").group_by("item_id", maintain_order=True).last()
-    titles = ["unknown", *log.items.ids.to_list()]
-    numbers: Int32 = log.items.encode(last["item_id"])
-    for number, title in zip(numbers.tolist(), last["title"].to_list(), strict=True):
-        titles[number] = title or titles[number]
-    return titles
+def steps(walked: Walk, row: int, items: Sequence[int]) -> list[list[Step]]:
+    """Of each item, every stage that gave it a score, in order: the retrievers that proposed it, then the scorers."""
+    outcomes = [(stage, walked.recalled.items[row], scores[row]) for stage, scores in walked.recalled.scores.items()]
+    outcomes += [(stage, found.items[row], found.scores[stage][row]) for stage, found in walked.scored.items()]
+    made: list[list[Step]] = [[] for _ in items]
+    for stage, asked, scores in outcomes:
+        known = ~np.isnan(scores)
+        best_last = np.sort(scores[known])
+        score_of = dict(zip(asked[known].tolist(), scores[known].tolist(), strict=True))
+        for item, mine in zip(items, made, strict=True):
+            score = score_of.get(item)
+            if score is not None:
+                better = len(best_last) - int(np.searchsorted(best_last, np.float32(score), side="right"))
+                mine.append(Step(stage, score, better + 1, len(best_last)))
+    return made

@@ -58,8 +58,12 @@ class Cascade:
 
     def candidates(self, requests: Requests) -> Candidates:
         """Recalled and scored, best first; what the page's rules pin joins where it may be shown at all."""
-        found = score(self.scorings, requests, self.recall(requests))
-        return self.page.with_pins(requests, found, self.allowed(requests)) if isinstance(self.page, Pinning) else found
+        return self.with_pins(requests, score(self.scorings, requests, self.recall(requests)))
+
+    def with_pins(self, requests: Requests, candidates: Candidates) -> Candidates:
+        if not isinstance(self.page, Pinning):
+            return candidates
+        return self.page.with_pins(requests, candidates, self.allowed(requests))
 
     def act(self, requests: Requests, candidates: Candidates | None = None, *, seed: int) -> Slates:
         parts = [

@@ -111,7 +111,7 @@ def _answer(pipeline: Pipeline, requests: Requests, wanted: int) -> dict[str, In
         for scoring in cascade.scorings:
             candidates = score([scoring], part, candidates)
             parts.setdefault(scoring.stage, []).append(Candidates(candidates.items, {}))
-        shown = cascade.act(part, candidates, seed=plan.seed)
+        shown = cascade.act(part, cascade.with_pins(part, candidates), seed=plan.seed)
         parts.setdefault("page", []).append(Candidates(shown.items, {}))
         pipeline.graph.progress("evaluate", rows.stop, len(requests))
     return {name: stacked(found).items for name, found in parts.items()}

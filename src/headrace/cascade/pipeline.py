@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from headrace.artifacts.arrays import load_arrays, save_arrays
 from headrace.artifacts.store import Artifact, Draft
@@ -238,7 +239,8 @@ class Pipeline:
 
     def scoring(self, stage: str) -> Scoring:
         asked = getattr(self.plan, stage)
-        return Scoring(stage, asked.use, load_component(self.scorer(stage), SCORERS[stage], trusted(self.plan)), asked.keep)
+        scorer = load_component(self.scorer(stage), SCORERS[stage], trusted(self.plan))
+        return Scoring(stage, asked.use, scorer.eval() if isinstance(scorer, nn.Module) else scorer, asked.keep)
 
     def _fit(self, stage: str, name: str, table: Mapping[str, str], source: Source) -> Artifact:
         where = f"{self.plan.where} [{stage}.{name}]"

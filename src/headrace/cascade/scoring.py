@@ -31,12 +31,13 @@ def propose(retrievers: Mapping[str, Retriever], requests: Requests, k: int, all
 
 
 def score(scorings: Sequence[Scoring], requests: Requests, candidates: Candidates) -> Candidates:
-    """Through the stages in order: each adds its score under its stage's name, sees those before it, and keeps its best."""
+    """Through the stages in order: each adds its score under its stage's name, sees those before it, and keeps its best.
+
+    Scorers are in evaluation mode.
+    """
     for scoring in scorings:
         seen = [name for name in candidates.scores if name != "fallback"]
         with torch.inference_mode():
-            if isinstance(scoring.scorer, nn.Module):
-                scoring.scorer.eval()
             state = scoring.scorer.user(_where(user_batch(requests, scoring.scorer.schema), scoring.scorer))
             outputs = scoring.scorer.score(state, _where(candidate_batch(candidates, seen), scoring.scorer))
         logits = next(iter(outputs.logits.values())).cpu().numpy()

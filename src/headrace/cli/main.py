@@ -153,6 +153,9 @@ def reproduce(
     smoke: Annotated[bool, typer.Option("--smoke", help="The same as --budget smoke.")] = False,
     out: Annotated[Path, typer.Option(help="Keeps each finished cell: a run that is stopped goes on.")] = Path("runs/reproduce"),
     results: Annotated[Path, typer.Option(help="Where NAME.json is written.")] = Path("results"),
+    protocol: Annotated[
+        list[str] | None, typer.Option(help="Only this split of the recipe's; may be given several times.")
+    ] = None,
 ) -> None:
     """Does this method do what its paper says? Arms, seeds and margin are fixed before the run; the verdict stands as it falls.
 
@@ -162,7 +165,7 @@ def reproduce(
 
     if budget not in ("smoke", "cpu", "full"):
         raise typer.BadParameter(f'"{budget}" is none of smoke, cpu, full.', param_hint="--budget")
-    show_reproduction(name, "smoke" if smoke else budget, out, results)  # type: ignore[arg-type]
+    show_reproduction(name, "smoke" if smoke else budget, out, results, protocol or [])  # type: ignore[arg-type]
 
 
 @app.command()

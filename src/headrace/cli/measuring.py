@@ -41,9 +41,9 @@ def show_comparison(toml: Path, retrievers: list[str], out: Path, slices: bool) 
     _show(rows, toml.stem, slices)
 
 
-def show_reproduction(name: str, budget: Budget, out: Path, results: Path) -> None:
+def show_reproduction(name: str, budget: Budget, out: Path, results: Path, protocols: list[str]) -> None:
     with bars(Console(stderr=True)) as progress:
-        report = reproduce(name, budget, out / name / budget, progress)
+        report = reproduce(name, budget, out / name / budget, progress, protocols=protocols or None)
     page().print(text(report), markup=False)
     if budget == "smoke":
         page().print("\nA smoke run checks the machinery on a made-up log. It is no reproduction, so no result is written.")

@@ -1,4 +1,4 @@
-"""What serve does."""
+"""What serve does: answers until a signal stops it."""
 
 from pathlib import Path
 
@@ -15,4 +15,5 @@ def serve_run(folder: Path, host: str, port: int) -> None:
 
     app = create_app(folder)
     page().print(f"{folder} answers on http://{host}:{port}/v1/recommend; try it on http://{host}:{port}/docs")
-    uvicorn.run(app, host=host, port=port, log_level="warning")
+    # A signal stops new requests; those in flight are answered, then the app flushes its logs and state.
+    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=30)

@@ -236,6 +236,13 @@ class Pinning(Protocol):
 
 
 @runtime_checkable
+class Ruled(Protocol):
+    """A page policy that can name the rules that acted on each shown item: [R][S] lists of names."""
+
+    def explain(self, requests: Requests, slates: Slates) -> list[list[list[str]]]: ...
+
+
+@runtime_checkable
 class Reasoned(Protocol):
     """A retriever that can say which past item spoke most for a candidate: items [R, C] -> items [R, C], 0 for none."""
 

@@ -43,9 +43,10 @@ class Arm:
 
 @dataclass(frozen=True)
 class Cell:
-    """values: metric -> one a user, [users], in order of user."""
+    """values: metric -> one a user, [users], in order of user. seconds: what working it out took, whenever that was."""
 
     settings: dict[str, Any]
+    seconds: float
     values: dict[str, NDArray[np.float64]]
 
 
@@ -56,7 +57,7 @@ def run_cell(
     tuned = _tuned(graph, held, name, arm, metrics=metrics, data=data, chosen_by=chosen_by)
     artifact = _cell(graph, held, name, arm.component, tuned, seed=seed, metrics=metrics, data=data, chosen_by=chosen_by)
     arrays = load_arrays(artifact.path / "values.safetensors")
-    return Cell(tuned, {metric: arrays[metric] for metric in metrics})
+    return Cell(tuned, artifact.manifest.seconds, {metric: arrays[metric] for metric in metrics})
 
 
 def _tuned(graph: Graph, held: Held, name: str, arm: Arm, *, metrics: Sequence[str], data: str, chosen_by: str) -> dict[str, Any]:

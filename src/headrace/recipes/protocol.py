@@ -2,12 +2,11 @@
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
 from typing import Any, Literal, Protocol, cast
 
 import numpy as np
@@ -53,15 +52,23 @@ def recipe(name: str) -> Recipe:
     return cast(Recipe, importlib.import_module(RECIPES[name]))
 
 
-def reproduce(name: str, budget: Budget, folder: Path, progress: Progress = silent) -> Report:
-    """folder: keeps each finished cell, so a run that is stopped goes on."""
-    started = perf_counter()
+def reproduce(
+    name: str, budget: Budget, folder: Path, progress: Progress = silent, *, protocols: Sequence[str] | None = None
+) -> Report:
+    """folder: keeps each finished cell, so a run that is stopped goes on. protocols: only these, the claim's among them."""
     chosen = recipe(name)
     claim, work = chosen.CLAIM, chosen.work(budget)
+    if protocols is not None:
+        unknown = next((one for one in protocols if one not in work.protocols), None)
+        if unknown is not None or claim.protocol not in protocols:
+            wrong = f'"{unknown}" is not one.{nearest(unknown, work.protocols)}' if unknown else f'"{claim.protocol}" is missing.'
+            raise ConfigError(f"{name}: protocols: {wrong} The claim is tested on one of: {listed(work.protocols)}.")
+        work = replace(work, protocols={one: work.protocols[one] for one in protocols})
     graph = Graph(Store(folder / "store"), progress)
     figures: list[ArmFigure] = []
     differences: dict[str, Interval] = {}
     says: dict[str, str] = {}
+    seconds = 0.0
     with TemporaryDirectory() as scratch:
         log, data_hash = _log(work.data, Path(scratch))
         for protocol, split in work.protocols.items():
@@ -69,6 +76,7 @@ def reproduce(name: str, budget: Budget, folder: Path, progress: Progress = sile
             says[protocol] = held.describes
             cells = _cells(graph, held, work, claim, data_hash)
             figures += _figures(protocol, cells, work.metrics)
+            seconds += sum(cell.seconds for found in cells.values() for cell in found)
             better, than = (np.stack([cell.values[claim.metric] for cell in cells[arm]]) for arm in (claim.better, claim.than))
             differences[protocol] = two_level(better - than)
     own = differences.pop(claim.protocol)
@@ -85,8 +93,8 @@ def reproduce(name: str, budget: Budget, folder: Path, progress: Progress = sile
         data=work.data,
         data_hash=data_hash,
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
-        command=f"headrace reproduce {name} --budget {budget}",
-        seconds=round(perf_counter() - started, 1),
+        command=" ".join([f"headrace reproduce {name} --budget {budget}", *(f'--protocol "{one}"' for one in protocols or ())]),
+        seconds=round(seconds, 1),
     )
 
 

@@ -27,7 +27,9 @@ class ArmFigure:
 
 @dataclass(frozen=True)
 class Report:
-    """budget: smoke, cpu or full. difference: better - than, as the claim measures it; further: on the other protocols."""
+    """budget: smoke, cpu or full. difference: better - than, as the claim measures it; further: on the other protocols.
+
+    seconds: of all cells together, tuning apart."""
 
     name: str
     budget: str

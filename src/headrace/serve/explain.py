@@ -1,0 +1,93 @@
+"""Why a page was as it was: the request worked out again from what was asked, stage by stage."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from headrace.cascade.answers import Walk, steps
+from headrace.serve.asked import Asked
+from headrace.serve.impressions import logged_candidates, logged_request
+from headrace.serve.messages import ExplainedItem, Explanation, StageScore
+from headrace.serve.service import Service
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def explain(service: Service, request_id: str) -> Explanation | None:
+    """None for a request that is neither recent nor in the log.
+
+    A logged request of another generation, or of a user whose history has changed since (an erasure), is told from its logged
+    rows: scores and propensities, no ranks.
+    """
+    recent = service.recent(request_id)
+    if recent is not None:
+        return _worked_out(service, recent, service.walk(recent))
+    found = logged_request(service.root, request_id)
+    if found is None:
+        return None
+    asked, generation = found
+    logged = logged_candidates(service.root, request_id)
+    shown = logged.filter(logged["stage"] == "shown")["item_id"].to_list()
+    if generation == service.generation:
+        walked = service.walk(asked)
+        given = walked.slates.items[0, : asked.slots]
+        if [service.names.ids[item] for item in given[given > 0]] == shown:
+            return _worked_out(service, asked, walked)
+    titles = dict(zip(service.names.ids, service.names.titles, strict=True))
+    items = [
+        ExplainedItem(
+            position=row["position"], item_id=row["item_id"], title=titles.get(row["item_id"], row["item_id"]),
+            propensity=row["propensity"], proposed_by=[], acted=[],
+            stages=[StageScore(**score, rank=None, of=None) for score in row["scores"]],
+        )
+        for row in logged.head(len(shown)).to_dicts()
+    ]  # fmt: skip
+    return _explanation(asked, generation, worked_out_again=False, rules=[], items=items)
+
+
+def _worked_out(service: Service, asked: Asked, walked: Walk) -> Explanation:
+    cascade, names = service.cascade, service.names
+    items = []
+    shown = walked.slates.items[0, : asked.slots]
+    slots = np.flatnonzero(shown).tolist()
+    for slot, found in zip(slots, steps(walked, 0, shown[slots].tolist()), strict=True):
+        item = int(shown[slot])
+        proposed = [one.stage for one in found if one.stage in walked.recalled.scores]
+        acted = (
+            [f"fallback: the retrievers left the page short, {cascade.fallback[0]} filled it"] if proposed == ["fallback"] else []
+        )
+        if found[-1].rank > slot + 1:
+            acted.append(f"exploration: ranked {found[-1].rank}, shown in slot {slot + 1}")
+        items.append(
+            ExplainedItem(
+                position=slot + 1, item_id=names.ids[item], title=names.titles[item],
+                propensity=float(walked.slates.propensity[0, slot]), proposed_by=proposed, acted=acted,
+                stages=[StageScore(**vars(one)) for one in found],
+            )
+        )  # fmt: skip
+    return _explanation(asked, service.generation, worked_out_again=True, rules=_rules(service, asked, walked), items=items)
+
+
+def _rules(service: Service, asked: Asked, walked: Walk) -> list[str]:
+    """What kept items from being proposed at all."""
+    rules, history = [], walked.requests.history
+    if not service.cascade.seen_items and len(history.items):
+        rules.append(f"seen_items = false: {len(np.unique(history.items))} items the user had before are left out")
+    if asked.excluded:
+        rules.append(f"exclude: {len(asked.excluded)} items are left out for this request")
+    withdrawn = int((~service.cascade.available[1:]).sum())
+    if withdrawn:
+        rules.append(f"available: {withdrawn} items of the catalogue are withdrawn or not known yet")
+    if not len(history.items):
+        rules.append("no history: the user has no event of a known item before the request")
+    return rules
+
+
+def _explanation(
+    asked: Asked, generation: str, *, worked_out_again: bool, rules: list[str], items: list[ExplainedItem]
+) -> Explanation:
+    return Explanation(
+        request_id=asked.request_id, user_id=asked.user_id, at=_EPOCH + timedelta(microseconds=asked.at_us),
+        surface=asked.surface, seed=asked.seed, generation=generation, worked_out_again=worked_out_again,
+        rules=rules, items=items,
+    )  # fmt: skip

@@ -1,0 +1,134 @@
+"""Fitted components as ONNX files, by their public forms: a sequence retriever's hidden and logits, a scorer's user and score.
+
+Files are traced, rows (and a request's candidates, and a sequence's length) dynamic. A component that is none of these has no
+file and runs as it is.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from headrace.contracts.batch import Schema
+from headrace.contracts.rng import rng
+from headrace.encode.export import OPSET
+from headrace.encode.optional import optional
+
+REVISION = 1
+"""Raised when a file's bytes or meaning change."""
+TOLERANCE = 1e-5
+
+Axes = Mapping[str, Mapping[int, str]]
+
+
+class SequenceScores(nn.Module):
+    """items [R, T] oldest first, ends [R] the place of the newest -> scores [R, n_items]."""
+
+    def __init__(self, model: Any):
+        super().__init__()
+        self.model = model
+
+    def forward(self, items: Tensor, ends: Tensor) -> Tensor:
+        hidden = self.model.hidden(items)
+        newest = hidden.gather(1, ends.view(-1, 1, 1).expand(-1, 1, hidden.shape[-1])).squeeze(1)
+        scores: Tensor = self.model.logits(newest)
+        return scores
+
+
+class UserSide(nn.Module):
+    """The schema's tensors, in its order -> the state's, in the order of their names."""
+
+    def __init__(self, scorer: Any):
+        super().__init__()
+        self.scorer, self.names = scorer, list(scorer.schema)
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        state = self.scorer.user(dict(zip(self.names, tensors, strict=True)))
+        return tuple(state[name] for name in sorted(state))
+
+
+class ScoreSide(nn.Module):
+    """The state's tensors, then the candidates' -> the first task's logits [R, C]."""
+
+    def __init__(self, scorer: Any, state: Sequence[str]):
+        super().__init__()
+        self.scorer, self.state, self.names = scorer, list(state), list(scorer.candidate_schema)
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        cut = len(self.state)
+        state = dict(zip(self.state, tensors[:cut], strict=True))
+        candidates = dict(zip(self.names, tensors[cut:], strict=True))
+        logits: Tensor = next(iter(self.scorer.score(state, candidates).logits.values()))
+        return logits
+
+
+def is_sequence(component: Any) -> bool:
+    return isinstance(component, nn.Module) and all(hasattr(component, name) for name in ("hidden", "logits", "available"))
+
+
+def is_scorer(component: Any) -> bool:
+    return isinstance(component, nn.Module) and all(hasattr(component, name) for name in ("user", "score", "schema"))
+
+
+def export_sequence(model: Any, path: Path) -> None:
+    """Inputs "items", "ends"; output "scores"."""
+    items = torch.ones(2, 3, dtype=torch.long)
+    axes = {"items": {0: "rows", 1: "length"}, "ends": {0: "rows"}, "scores": {0: "rows"}}
+    _export(SequenceScores(model).eval(), (items, torch.tensor([2, 1])), path, ["items", "ends"], ["scores"], axes)
+
+
+def export_user(scorer: Any, path: Path) -> list[str]:
+    """Inputs as in the schema; outputs the state's names, which are returned in their order."""
+    inputs = tuple(some_batch(scorer.schema, rows=2).values())
+    with torch.inference_mode():
+        state = sorted(scorer.eval().user(dict(zip(scorer.schema, inputs, strict=True))))
+    axes = {name: {0: "rows"} for name in (*scorer.schema, *(f"state.{one}" for one in state))}
+    _export(UserSide(scorer), inputs, path, list(scorer.schema), [f"state.{one}" for one in state], axes)
+    return state
+
+
+def export_score(scorer: Any, path: Path) -> None:
+    """Inputs: the state's and the candidates' tensors; output "logits"."""
+    with torch.no_grad():
+        state = scorer.eval().user(some_batch(scorer.schema, rows=2))
+    names = sorted(state)
+    candidates = some_batch(scorer.candidate_schema, rows=2)
+    both = {0: "rows", 1: "candidates"}
+    axes = {f"state.{name}": {0: "rows"} for name in names} | dict.fromkeys((*candidates, "logits"), both)
+    tensors = (*(state[name] for name in names), *candidates.values())
+    _export(ScoreSide(scorer, names), tensors, path, [*(f"state.{name}" for name in names), *candidates], ["logits"], axes)
+
+
+def some_batch(schema: Schema, rows: int = 3, seed: int = 0) -> dict[str, Tensor]:
+    """Rows of another number and width than the trace saw; codes 0 and 1 are in every table."""
+    draw, found = rng(seed, "export"), {}
+    for name, field in schema.items():
+        shape = [axis if isinstance(axis, int) else {"rows": rows}.get(axis, 5) for axis in field.shape]
+        values = draw.integers(0, 2, shape) if "int" in field.dtype else draw.normal(size=shape)
+        found[name] = torch.from_numpy(values).to(getattr(torch, field.dtype))
+    return found
+
+
+def some_sequences(length: int, rows: int = 3, seed: int = 0) -> tuple[Tensor, Tensor]:
+    draw = rng(seed, "export")
+    items = torch.from_numpy(draw.integers(0, 2, (rows, length)))
+    return items, torch.from_numpy(draw.integers(0, length, rows))
+
+
+def check_equal(eager: Tensor, exported: NDArray[Any]) -> None:
+    torch.testing.assert_close(torch.from_numpy(exported), eager.clone(), rtol=TOLERANCE, atol=TOLERANCE)
+
+
+def _export(module: nn.Module, inputs: tuple[Tensor, ...], path: Path, names: list[str], outputs: list[str], axes: Axes) -> None:
+    optional("onnx", package="onnx", extra="serve", purpose="Exporting a model")
+    with warnings.catch_warnings():
+        # the traced exporter needs no compiler of its own; it says that it is the older of the two
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module.eval(), inputs, path, dynamo=False, opset_version=OPSET, input_names=names, output_names=outputs,
+            dynamic_axes=axes, do_constant_folding=True,
+        )  # fmt: skip

@@ -1,0 +1,21 @@
+"""Log files by day: TABLE/2026-11-22/NAME.parquet. A reader sees a whole file or none."""
+
+from pathlib import Path
+
+import polars as pl
+
+from headrace.artifacts.atomic import writing
+
+
+def write_by_day(folder: Path, rows: pl.DataFrame, time: str, name: str) -> None:
+    """time: the column that says the day (UTC); it stays."""
+    for (day,), mine in rows.group_by(pl.col(time).dt.date().alias("day"), maintain_order=True):
+        write(folder / str(day) / f"{name}.parquet", mine)
+
+
+def write(path: Path, rows: pl.DataFrame) -> None:
+    beside = path.with_name(f".{path.name}.new")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows.write_parquet(beside)
+        beside.replace(path)

@@ -1,0 +1,157 @@
+"""What goes in and out over HTTP, and how a message that can't be used is refused: which field, and why."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from headrace.contracts.errors import MissingExtra, listed, nearest
+
+try:
+    from fastapi.exceptions import RequestValidationError
+    from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag
+except ImportError:
+    raise MissingExtra("fastapi", "serve", "Serving") from None
+
+Id = Annotated[str, Field(min_length=1, max_length=10_000)]
+_STRICT = ConfigDict(extra="forbid")
+
+
+class Ask(BaseModel):
+    """Whom the page is for."""
+
+    model_config = _STRICT
+    user_id: Id = Field(examples=["42"])
+    request_id: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="Send it again to get the same page; a new one is made where it is missing.",
+    )
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    n: int | None = Field(
+        default=None, gt=0, description="Items wanted, at most as many as the page has slots; all of them by default."
+    )
+    exclude: list[Id] = Field(default=[], max_length=10_000, description="Items not to be shown.")
+    surface: str = Field(default="home", min_length=1, max_length=200, description="Where the page is shown; it is logged.")
+
+
+class Event(BaseModel):
+    """A row of the log's events table; `received_at` is the server's to say."""
+
+    model_config = _STRICT
+    event_id: Id | None = Field(
+        None, description="A hash of the event where it is missing. One that is known is not stored again."
+    )
+    user_id: Id
+    item_id: Id
+    at: AwareDatetime = Field(description="ISO 8601 with its offset from UTC.", examples=["2026-01-01T10:00:00Z"])
+    kind: str | None = Field(default=None, min_length=1, description="May be left out where the log has one kind alone.")
+    value: float | None = Field(default=None, allow_inf_nan=False)
+    request_id: str | None = None
+    position: int | None = Field(default=None, ge=1, lt=2**31)
+    session_id: str | None = None
+    query: str | None = None
+    undoes: str | None = None
+
+
+_ONE, _SEVERAL = "one event", "several events"
+Events = Annotated[
+    Annotated[Event, Tag(_ONE)] | Annotated[list[Event], Tag(_SEVERAL), Field(min_length=1, max_length=10_000)],
+    Discriminator(lambda sent: _SEVERAL if isinstance(sent, list) else _ONE),
+]
+
+
+class Shown(BaseModel):
+    position: int
+    item_id: str
+    title: str
+    propensity: float
+    rank: int
+    reasons: list[str]
+
+
+class Page(BaseModel):
+    request_id: str
+    generation: str
+    policy_deterministic: bool
+    items: list[Shown]
+    latency_ms: float
+
+
+class Received(BaseModel):
+    """repeated: known by their id, and not stored again."""
+
+    stored: int
+    repeated: int
+
+
+class StageScore(BaseModel):
+    """rank: from 1, among the `of` items that the stage gave a score; null where only the log's sample is left."""
+
+    stage: str
+    score: float
+    rank: int | None
+    of: int | None
+
+
+class ExplainedItem(BaseModel):
+    """proposed_by: retrievers. acted: rules and fallbacks that had a hand in it."""
+
+    position: int
+    item_id: str
+    title: str
+    propensity: float
+    proposed_by: list[str]
+    stages: list[StageScore]
+    acted: list[str]
+
+
+class Explanation(BaseModel):
+    """worked_out_again: whether the answer was computed anew and came out as it was given. Else the log alone speaks."""
+
+    request_id: str
+    user_id: str
+    at: datetime
+    surface: str
+    seed: int
+    generation: str
+    worked_out_again: bool
+    rules: list[str]
+    items: list[ExplainedItem]
+
+
+class Problem(BaseModel):
+    """field: "user_id"; of the fourth event in a list, "3.kind"."""
+
+    field: str
+    message: str
+
+
+class Failed(BaseModel):
+    """What an error answers."""
+
+    error: Problem
+
+
+class Refused(Exception):
+    """What the caller sent can't be used."""
+
+    def __init__(self, field: str, message: str, status: int = 422):
+        super().__init__(message)
+        self.problem, self.status = Problem(field=field, message=message), status
+
+
+def first_problem(error: RequestValidationError, model: type[BaseModel]) -> Problem:
+    """The first mistake, in one sentence. model: what was expected."""
+    found: dict[str, Any] = error.errors()[0]
+    path = [str(part) for part in found["loc"] if part not in ("body", _ONE, _SEVERAL)]
+    field = ".".join(path) or "body"
+    match found["type"]:
+        case "missing":
+            return Problem(field=field, message="is required and not there.")
+        case "extra_forbidden":
+            known = model.model_fields
+            return Problem(field=field, message=f"is not a field.{nearest(path[-1], known)} Fields: {listed(known, 20)}.")
+        case "json_invalid":
+            return Problem(field="body", message=f"is not JSON: {found.get('ctx', {}).get('error', 'unreadable')}.")
+        case _:
+            return Problem(field=field, message=f"is {found.get('input')!r:.80}: {found['msg'][:1].lower()}{found['msg'][1:]}.")

@@ -1,0 +1,141 @@
+"""A generation that answers, takes events in and explains itself. It knows nothing of HTTP.
+
+An answer is a pure function of (generation, what was asked, the history as of then). So a request sent again gets the page it
+got, and an explanation is the answer worked out once more, stage by stage, and held against what was shown.
+"""
+
+import copy
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from headrace.cascade.answers import Answered, Names, Walk, pages, walk
+from headrace.cascade.cascade import Cascade
+from headrace.cascade.pipeline import Pipeline
+from headrace.contracts.requests import Requests
+from headrace.serve.accelerate import accelerated
+from headrace.serve.asked import Asked
+from headrace.serve.event_log import EventLog, served_events
+from headrace.serve.impressions import Impression, ImpressionLog
+from headrace.serve.intake import Intake
+from headrace.serve.messages import Event, Received, Refused
+from headrace.serve.metrics import Metrics
+from headrace.serve.settings import ServeConfig
+from headrace.serve.state import LayeredState
+
+
+@dataclass(frozen=True)
+class Given:
+    """An answer and what it answers. again: it had been given before."""
+
+    asked: Asked
+    page: list[Answered]
+    again: bool
+
+
+class Service:
+    """root: where served logs and the online state lie. now_us: the clock, UTC microseconds."""
+
+    def __init__(
+        self, pipeline: Pipeline, root: Path, settings: ServeConfig | None = None, now_us: Callable[[], int] | None = None
+    ):
+        self.settings = settings or ServeConfig()
+        self.pipeline, self.root, self._wall_us = pipeline, root, now_us or (lambda: time.time_ns() // 1000)
+        self.cascade: Cascade = accelerated(pipeline, self.settings.runtime)
+        self.names = Names.of(pipeline.log)
+        self.metrics = Metrics(self.cascade.policy_id)
+        (root / "state").mkdir(parents=True, exist_ok=True)
+        self.state = LayeredState(root / "state", pipeline.log, pipeline.tables.key, map_gb=self.settings.map_gb)
+        if self.state.stale:
+            self.state.rebuild(served_events(root))
+        self.intake = Intake(self.state, pipeline.plan.data, pipeline.plan.kinds)
+        self.event_log = EventLog(root, self.state, sync_s=self.settings.sync_s, rotate_s=self.settings.rotate_s)
+        self.impressions = ImpressionLog(
+            root, self.names.ids, share=self.settings.unshown_share, waiting=self.settings.queue,
+            rotate_s=self.settings.rotate_s, count=self.metrics.impressions,
+        )  # fmt: skip
+        self._recent: OrderedDict[str, Asked] = OrderedDict()
+        self._last_us, self._lock = 0, threading.Lock()
+
+    @property
+    def generation(self) -> str:
+        return self.cascade.policy_id
+
+    def now_us(self) -> int:
+        """Never the same twice, so that an event is either before a request or after it."""
+        with self._lock:
+            self._last_us = max(self._last_us + 1, self._wall_us())
+            return self._last_us
+
+    def recommend(
+        self,
+        user_id: str,
+        request_id: str,
+        *,
+        seed: int = 0,
+        n: int | None = None,
+        exclude: Sequence[str] = (),
+        surface: str = "home",
+    ) -> Given:
+        """Refused: more items than the page has slots, or another request's id."""
+        slots = self.cascade.slots if n is None else n
+        if slots > self.cascade.slots:
+            raise Refused("n", f"is {n}: this generation's page has {self.cascade.slots} slots. Ask for fewer.")
+        asked = Asked(request_id, user_id, self.now_us(), seed, slots, tuple(sorted(set(exclude))), surface)
+        before = self._recent.get(request_id)
+        if before is not None and not before.same(asked):
+            raise Refused("request_id", f'"{request_id}" is another request\'s. Make a new one, or leave it out.', status=409)
+        asked = before or asked
+        with self.metrics.stage("whole"):
+            walked = self.walk(asked)
+            page = pages(self.cascade, self.names, walked)[0][: asked.slots]
+        if before is None:
+            self._remember(asked)
+            self.impressions.put(Impression(asked, self.generation, walked))
+        return Given(asked, page, before is not None)
+
+    def walk(self, asked: Asked) -> Walk:
+        """Every stage of the answer, as of the request's moment."""
+        return walk(self._without(asked.excluded), self.requests(asked), seed=asked.seed, timed=self.metrics.stage)
+
+    def requests(self, asked: Asked) -> Requests:
+        """One row, with history and features as of its moment."""
+        at_us, users = np.array([asked.at_us]), self.state.numbers([asked.user_id])
+        history = self.state.history([asked.user_id], at_us, self.settings.history)
+        features = self.pipeline.feature_object.users_at(users, at_us)
+        return Requests(np.array([asked.request_id]), users, at_us, history, features)
+
+    def receive(self, events: Sequence[Event], *, one: bool = False) -> Received:
+        received = self.intake.take(events, self.now_us(), one=one)
+        self.metrics.events("stored", received.stored)
+        self.metrics.events("repeated", received.repeated)
+        return received
+
+    def recent(self, request_id: str) -> Asked | None:
+        return self._recent.get(request_id)
+
+    def close(self) -> None:
+        """After the last answer. What was logged is on disk when it returns."""
+        self.impressions.close()
+        self.event_log.close()
+        self.state.close()
+
+    def _without(self, excluded: Sequence[str]) -> Cascade:
+        """To one request, an item it excludes is as good as withdrawn."""
+        numbers = [self.state.items[one] for one in excluded if one in self.state.items]
+        if not numbers:
+            return self.cascade
+        mine = copy.copy(self.cascade)
+        mine.available = self.cascade.available.copy()
+        mine.available[numbers] = False
+        return mine
+
+    def _remember(self, asked: Asked) -> None:
+        self._recent[asked.request_id] = asked
+        while len(self._recent) > self.settings.recent:
+            self._recent.popitem(last=False)

@@ -1,0 +1,27 @@
+"""How a server keeps its logs and how it computes."""
+
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le
+
+from headrace.contracts.config import config
+
+
+@config
+class ServeConfig:
+    """unshown_share: of candidates that were not shown, the share that is logged; `logged_p` of those rows.
+
+    queue: answers that may wait to be logged; further ones are counted and not logged. rotate_s: a log file is closed at this
+    age. sync_s: how much of what was acknowledged a power cut may take. recent: answers kept, so that a request sent again gets
+    the page it got. history: newest events a request carries. map_gb: address space of the online state, its largest size.
+    runtime: onnx was the faster in most runs (docs/serving.md); what has no exporter runs in torch either way.
+    """
+
+    unshown_share: Annotated[float, Gt(0), Le(1)] = 0.1
+    queue: Annotated[int, Gt(0)] = 2048
+    rotate_s: Annotated[float, Gt(0)] = 10.0
+    sync_s: Annotated[float, Gt(0)] = 1.0
+    recent: Annotated[int, Ge(0)] = 10_000
+    history: Annotated[int, Gt(0)] = 1000
+    map_gb: Annotated[float, Gt(0)] = 16.0
+    runtime: Literal["onnx", "torch"] = "onnx"

@@ -1,0 +1,35 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from headrace.cascade.run import build, open_run
+from headrace.serve.service import Service
+from headrace.serve.settings import ServeConfig
+from tests.cascade.shop import write_shop
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished build of the small shop, made once for all tests; copy it to change it."""
+    folder = tmp_path_factory.mktemp("served")
+    build(write_shop(folder), folder / "run", name="shop")
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def pipeline(run: Path):
+    return open_run(run)
+
+
+@pytest.fixture
+def service(pipeline, tmp_path: Path):
+    """All candidates are logged, and files wait for the end."""
+    made = Service(pipeline, tmp_path / "logs", ServeConfig(unshown_share=1.0, rotate_s=1000.0))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def own_run(run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("served")))

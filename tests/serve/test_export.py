@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+import torch
+
+from headrace.data.rank_inputs import candidate_batch, user_batch
+from headrace.methods.rank.dcnv2 import DCNv2, DCNv2Config
+from headrace.methods.retrieve.sasrec import SASRec, SASRecConfig
+from headrace.nn.seeded import seeded
+from headrace.serve.accelerate import SCORE, USER, ScorerSessions, SequenceSession
+from headrace.serve.export import export_score, export_sequence, export_user
+from headrace.testing.examples import some_allowed, some_candidates, some_interactions, some_requests
+from tests.methods.examples import SIZES, featured
+from tests.methods.prerank import test_two_tower
+from tests.methods.rank import test_din
+
+SMALL = DCNv2Config(item_dim=4, feature_dim=3, hidden=(8,), history=5, width=4, batch_size=8)
+
+
+def dcnv2(sizes):
+    interactions, artifacts = featured(None, sizes)
+    model = DCNv2(SMALL)
+    with seeded(0, "init"):
+        model.learn(interactions, artifacts)
+    return model
+
+
+MAKERS = {
+    "dcnv2": dcnv2,
+    "din": lambda sizes: test_din.learned(sizes=sizes)[0],
+    "two_tower": lambda sizes: test_two_tower.learned(sizes=sizes)[0],
+}
+
+
+# Without user features DIN expands a tensor of no width, which the runtime refuses: it is served in torch (test_accelerate).
+@pytest.mark.parametrize(
+    ("name", "sizes"), [("dcnv2", SIZES), ("dcnv2", {}), ("two_tower", SIZES), ("two_tower", {}), ("din", SIZES)]
+)
+def test_an_exported_scorer_is_the_eager_one(name, sizes, tmp_path):
+    model = MAKERS[name](sizes).eval()
+    export_user(model, tmp_path / USER)
+    export_score(model, tmp_path / SCORE)
+    sessions = ScorerSessions(model, tmp_path)
+    for rows, width in ((1, 1), (1, 12), (7, 5)):
+        requests = some_requests(rows, seed=rows)
+        ages = {one: np.random.default_rng(rows).integers(size, size=rows) for one, size in sizes.items() if one[0] == "u"}
+        candidates = some_candidates(requests, 20, width, seed=width)
+        seen = ["one", "two"] if "retrieval" in model.candidate_schema else []
+        requests = type(requests)(requests.ids, requests.users, requests.at_us, requests.history, ages)
+        user, batch = user_batch(requests, model.schema), candidate_batch(candidates, seen)
+        batch["items"][0, 0] = 999  # of a catalogue that has grown
+        with torch.inference_mode():
+            eager = next(iter(model.score(model.user(user), batch).logits.values()))
+        torch.testing.assert_close(sessions.score(sessions.user(user), batch).logits["score"], eager, rtol=1e-5, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def sasrec():
+    model = SASRec(SASRecConfig(dim=8, layers=2, heads=2, length=6))
+    with seeded(0, "init"):
+        model.learn(some_interactions(), {})
+    return model.eval()
+
+
+def test_an_exported_sequence_model_proposes_the_same(sasrec, tmp_path):
+    export_sequence(sasrec, tmp_path / "model.onnx")
+    session = SequenceSession(sasrec, tmp_path / "model.onnx", "sasrec")
+    for rows, longest in ((1, 3), (9, 12)):
+        requests = some_requests(rows + 1, longest=longest, seed=rows)
+        requests.history.items[0] = 999
+        allowed = some_allowed(requests)
+        found, eager = session.retrieve(requests, 8, allowed), sasrec.retrieve(requests, 8, allowed)
+        np.testing.assert_array_equal(found.items, eager.items)
+        np.testing.assert_allclose(found.scores["sasrec"], eager.scores["sasrec"], atol=1e-5)
+        assert not found.there[0].any(), "without a history there is no sequence"

@@ -1,0 +1,145 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from headrace.contracts.kinds import Kind
+from headrace.contracts.requests import Int64
+from headrace.contracts.tables import EVENTS
+from headrace.data.log import Log
+from headrace.data.shape import in_shape
+from headrace.serve.state import LayeredState, OnlineState
+from tests.data.tables import some_events, write_tables
+
+N_EVENTS = 400
+LAST_US = 40  # few moments, so most events of a user share theirs with another
+
+
+@pytest.fixture
+def tables(tmp_path):
+    return write_tables(tmp_path / "tables", some_events(n=N_EVENTS, last_us=LAST_US))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "state").mkdir()
+    return tmp_path / "state"
+
+
+def events_of(tables):
+    return pl.read_parquet(tables / "events.parquet").with_columns(received_at=pl.col("at"))
+
+
+def split(tables, tmp_path, at_us):
+    """The log as it stood at a moment, with everybody's numbers, and the events since."""
+    events = events_of(tables)
+    later = pl.col("at").dt.timestamp("us") >= at_us
+    early = tmp_path / f"early-{at_us}"
+    early.mkdir()
+    for side in ("items", "users"):
+        pl.read_parquet(tables / f"{side}.parquet").write_parquet(early / f"{side}.parquet")
+    events.filter(~later).write_parquet(early / "events.parquet")
+    return Log.from_tables(early), events.filter(later)
+
+
+def assert_same(found, expected):
+    for name in ("offsets", "items", "at_us"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
+@pytest.mark.parametrize("cut_us", [0, 15, 39])
+@pytest.mark.parametrize("newest", [None, 5])
+def test_online_is_offline_as_of_the_same_moment(tables, folder, tmp_path, cut_us, newest):
+    whole, (early, later) = Log.from_tables(tables), split(tables, tmp_path, cut_us)
+    state = LayeredState(folder, early, "k", map_gb=0.1)
+    assert isinstance(state, OnlineState)
+    state.append(later.sample(fraction=1.0, shuffle=True, seed=0))
+    users, moments = (axis.ravel() for axis in np.meshgrid(np.arange(1, 13, dtype=np.int32), np.arange(cut_us, LAST_US + 2)))
+    at_us: Int64 = moments.astype(np.int64)
+    found = state.history([str(name) for name in whole.users.decode(users)], at_us, newest)
+    assert_same(found, whole.store.as_of(users, at_us, newest))
+    assert len(users) >= 36
+    state.close()
+
+
+def test_a_repeated_event_is_not_stored_twice(tables, folder, tmp_path):
+    early, later = split(tables, tmp_path, 20)
+    state = LayeredState(folder, early, "k", map_gb=0.1)
+    assert state.append(later).all()
+    before = state.history(["u1"], np.array([100]))
+    assert not state.append(later).any()
+    assert not state.append(events_of(tables).head(50)).any(), "the build has read these"
+    assert_same(state.history(["u1"], np.array([100])), before)
+    assert len(state.pending()[0]) == len(later)
+    assert state.seen([later["event_id"][0], "0", "never"]).tolist() == [True, True, False]
+    state.close()
+
+
+def row(user, item, at_us, event_id, received_us=None, kind="view"):
+    frame = pl.DataFrame(
+        [(user, item, at_us, received_us or at_us, kind, event_id)],
+        schema=["user_id", "item_id", "at", "received_at", "kind", "event_id"], orient="row",
+    )  # fmt: skip
+    return in_shape(frame.with_columns(pl.col("at", "received_at").cast(EVENTS.schema()["at"])), EVENTS)
+
+
+def test_a_new_user_builds_a_history_and_an_unknown_item_is_only_logged(tables, folder):
+    state = LayeredState(folder, Log.from_tables(tables), "k", map_gb=0.1)
+    for number, item in enumerate(("i3", "never seen", "i4")):
+        state.append(row("somebody new", item, 100 + number, f"e{number}"))
+    found = state.history(["somebody new", "nobody"], np.array([200, 200]))
+    assert found.lengths.tolist() == [2, 0]
+    assert state.log.items.decode(found.items) == ["i3", "i4"]
+    assert state.pending()[1]["item_id"].to_list() == ["i3", "never seen", "i4"]
+    state.close()
+
+
+def test_what_had_not_been_received_yet_was_not_known(tables, folder):
+    state = LayeredState(folder, Log.from_tables(tables), "k", map_gb=0.1)
+    state.append(row("new", "i3", 100, "late", received_us=150))
+    assert state.history(["new"], np.array([140])).lengths.tolist() == [0]
+    assert state.history(["new"], np.array([151])).lengths.tolist() == [1]
+    state.close()
+
+
+def test_only_positive_kinds_are_history(tables, folder):
+    kinds = {"view": Kind(polarity="positive"), "hide": Kind(polarity="negative")}
+    state = LayeredState(folder, Log.from_tables(tables, kinds), "k", map_gb=0.1)
+    state.append(row("new", "i3", 100, "a", kind="hide"))
+    state.append(row("new", "i4", 101, "b"))
+    assert state.log.items.decode(state.history(["new"], np.array([200])).items) == ["i4"]
+    assert len(state.pending()[0]) == 2
+    state.close()
+
+
+def test_a_user_is_forgotten_and_nobody_else(tables, folder):
+    state = LayeredState(folder, Log.from_tables(tables), "k", map_gb=0.1)
+    for number, user in enumerate(("new", "newer", "new")):
+        state.append(row(user, "i3", 100 + number, f"e{number}"))
+    assert state.forget("new") == 2
+    assert state.history(["new", "newer"], np.array([200, 200])).lengths.tolist() == [0, 1]
+    assert state.pending()[1]["user_id"].to_list() == ["newer"]
+    state.close()
+
+
+def test_it_is_there_after_a_restart_and_a_build_that_read_it_takes_it_out(tables, folder, tmp_path):
+    early, later = split(tables, tmp_path, 20)
+    state = LayeredState(folder, early, "old", map_gb=0.1)
+    state.rebuild([])
+    state.append(later)
+    state.append(row("new", "i3", 100, "served"))
+    keys, pending = state.pending()
+    state.written(keys)
+    state.append(row("new", "i4", 101, "waits"))
+    before = state.history(["u1", "new"], np.array([200, 200]))
+    state.close()
+
+    again = LayeredState(folder, early, "old", map_gb=0.1)
+    assert not again.stale
+    assert_same(again.history(["u1", "new"], np.array([200, 200])), before)
+    again.close()
+
+    rebuilt = LayeredState(folder, Log.from_tables(tables), "new", map_gb=0.1)
+    assert rebuilt.stale
+    rebuilt.rebuild([pending])
+    assert_same(rebuilt.history(["u1", "new"], np.array([200, 200])), before)
+    rebuilt.close()

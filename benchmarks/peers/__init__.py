@@ -1,0 +1,1 @@
+"""Peers for head-to-head figures. `running` belongs to the project; every other file runs inside its peer's own environment."""

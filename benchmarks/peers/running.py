@@ -1,0 +1,62 @@
+"""A peer in a virtual environment of its own, under the user's cache: nothing of it enters the project's.
+
+A runner is called as `python -I RUNNER.py INPUT.npz OUTPUT.npz SETTINGS` with one thread, and the last line it prints is its
+figures as JSON. INPUT holds offsets [users + 1], items [events] in the order of each user's events, and n_items; OUTPUT gets
+users [R] and items [R, k].
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headrace.contracts.errors import DataError
+from headrace.contracts.requests import History, Int32, Int64
+from headrace.data.datasets.placing import default_home
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+
+
+@dataclass(frozen=True)
+class Peer:
+    """name: of the folder. requirements: each pinned."""
+
+    name: str
+    requirements: tuple[str, ...]
+
+    def python(self) -> Path:
+        """Its interpreter; the environment is made on first use. A note written last says that it is whole."""
+        home = default_home() / "peers" / f"{self.name}-py{sys.version_info.major}.{sys.version_info.minor}"
+        python, whole = home / "bin" / "python", home / "requirements.txt"
+        wanted = "\n".join(self.requirements) + "\n"
+        if not whole.is_file() or whole.read_text() != wanted:
+            subprocess.run([sys.executable, "-m", "venv", "--clear", home], check=True)
+            subprocess.run([python, "-m", "pip", "install", "--quiet", *self.requirements], check=True)
+            whole.write_text(wanted)
+        return python
+
+    def run(self, runner: str, history: History, n_items: int, **settings: Any) -> tuple[dict[str, Any], Int64, Int32]:
+        """Its figures, and its lists: users [R], items [R, k] with 0 for an empty slot. Each call is a process of its own."""
+        with tempfile.TemporaryDirectory() as folder:
+            given, found = Path(folder) / "given.npz", Path(folder) / "found.npz"
+            np.savez(given, offsets=history.offsets, items=history.items, n_items=np.array(n_items))
+            script = Path(__file__).with_name(f"{runner}.py")
+            done = subprocess.run(
+                [self.python(), "-I", script, given, found, json.dumps(settings)],
+                env={**os.environ, **ONE_THREAD}, cwd=folder, capture_output=True, text=True,
+            )  # fmt: skip
+            if done.returncode:
+                raise DataError(f"{self.name}: {runner} ended with {done.returncode}.\n{done.stderr[-2000:]}")
+            figures: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+            with np.load(found) as lists:
+                return figures, lists["users"], lists["items"]
+
+
+IMPLICIT = Peer("implicit-0.7.3", ("implicit==0.7.3", "numpy==2.4.6", "scipy==1.17.1"))
+RECTOOLS = Peer("rectools-0.19.0", ("rectools[torch]==0.19.0", "torch==2.13.0"))

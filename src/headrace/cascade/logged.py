@@ -1,0 +1,126 @@
+"""What a plan's log says: tables, histories, cuts, features, and requests as of their moments."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from headrace.artifacts.arrays import load_arrays, save_arrays
+from headrace.artifacts.store import Artifact, Draft
+from headrace.build.graph import Graph
+from headrace.cascade.plan import Plan
+from headrace.contracts.config import as_dict, digest
+from headrace.contracts.errors import DataError
+from headrace.contracts.requests import Allowed, History, Int32, Int64, Requests
+from headrace.data.clocks import need_times
+from headrace.data.features import Features
+from headrace.data.forget import ERASED, erased_users
+from headrace.data.importing import import_log
+from headrace.data.log import Log
+from headrace.data.splits import Cuts, temporal_cuts
+
+_NEWEST = 1000  # events of history a request carries
+
+
+@dataclass
+class Logged:
+    """One plan's log: each part is worked out when it is asked for, and found again in the store."""
+
+    plan: Plan
+    graph: Graph
+    sources: Mapping[str, str]
+
+    @cached_property
+    def tables(self) -> Artifact:
+        """The log as contract tables, bad rows set aside."""
+        plan = self.plan
+        config = {
+            "data": as_dict(plan.data),
+            "kinds": {n: as_dict(k) for n, k in plan.kinds.items()},
+            "files": dict(self.sources),
+            "erased": digest(sorted(self._erased())),  # an erasure makes a new key, so all is made anew without the user
+        }
+
+        def make(draft: Draft) -> None:
+            self.graph.progress("import", 0, 1)
+            quarantine = self.graph.store.root / "quarantine.parquet"
+            summary = import_log(
+                plan.data, plan.kinds, base=plan.folder, out=draft.path, quarantine_path=quarantine, erased=self._erased()
+            )
+            draft.metrics = summary.as_dict()
+            self.graph.progress("import", 1, 1)
+
+        return self.graph.stage("tables", make, config=config, personal=True)
+
+    def _erased(self) -> list[str]:
+        return erased_users(self.graph.store.root / ERASED)
+
+    @cached_property
+    def histories(self) -> Artifact:
+        """Every user's events in one store, memory-mapped from here on."""
+        kinds, seed, counted = self.plan.kinds, self.plan.seed, bool(self.plan.features.count_days)
+
+        def make(draft: Draft) -> None:
+            log = Log.from_tables(self.tables.path, kinds, seed, histories=draft.path)
+            if counted:
+                _ = log.counts  # written beside the histories, so it has to be there before the folder is closed
+
+        config = {"kinds": {n: as_dict(kind) for n, kind in kinds.items()}, "seed": seed, "counted": counted}
+        return self.graph.stage("histories", make, config=config, inputs={"tables": self.tables}, personal=True)
+
+    @cached_property
+    def log(self) -> Log:
+        log = Log.from_tables(self.tables.path, self.plan.kinds, self.plan.seed, histories=self.histories.path)
+        if not len(log.store.events.items):
+            raise DataError(f"{self.plan.where}: no positive event is left to learn from. See [kinds] and the quarantine.")
+        return log
+
+    @cached_property
+    def cuts(self) -> Cuts:
+        need_times(self.log.clock, "A split by time")
+        return temporal_cuts(self.log.store.events.at_us, self.plan.split)
+
+    @property
+    def proposed_from_us(self) -> int:
+        """Where the first scorer's window begins: what retrievers and features are fitted before, the first time."""
+        return self.cuts.prerank_us
+
+    @cached_property
+    def features(self) -> Artifact:
+        """Fitted on what was known before the first scorer's window."""
+        cut, settings = self.proposed_from_us, self.plan.features
+
+        def make(draft: Draft) -> None:
+            save_arrays(draft.path / "features.safetensors", self.log.features(cut, settings).arrays())
+
+        config = {"cut_us": cut, **as_dict(settings)}
+        return self.graph.stage("features", make, config=config, inputs={"tables": self.tables}, personal=True)
+
+    @cached_property
+    def feature_object(self) -> Features:
+        features = Features.from_arrays(load_arrays(self.features.path / "features.safetensors"))
+        return self.log.bind(features) if self.plan.features.count_days else features
+
+    def requests(self, start_us: int, end_us: int, limit: int | None = None) -> tuple[Requests, History]:
+        """Steps of a window with their users' features, as of each."""
+        requests, answers = self.log.steps(
+            start_us, end_us, newest=_NEWEST, unseen_only=not self.plan.page.seen_items, limit=limit
+        )
+        if not len(requests):
+            raise DataError(
+                f"{self.plan.where}: a window of the split holds no event with an item its user did not have before. "
+                "Set page.seen_items = true, give a longer log, or other shares in [split]."
+            )
+        return self._with_features(requests), answers
+
+    def requests_of(self, users: Int32, at_us: Int64, ids: Sequence[str] | None = None) -> Requests:
+        """Requests of these users at these moments, with all that was known by then. ids: user@moment by default."""
+        requests = self._with_features(self.log.requests(users, at_us, _NEWEST))
+        return requests if ids is None else replace(requests, ids=np.array(ids))
+
+    def _with_features(self, requests: Requests) -> Requests:
+        return replace(requests, features=self.feature_object.users_at(requests.users, requests.at_us))
+
+    def allowed(self, requests: Requests, at_us: int) -> Allowed:
+        return Allowed(self.log.available(at_us), None if self.plan.page.seen_items else requests.history)

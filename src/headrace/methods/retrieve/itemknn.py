@@ -19,8 +19,8 @@ from scipy import sparse
 
 from headrace.contracts.config import config
 from headrace.contracts.interactions import Interactions
-from headrace.contracts.requests import Allowed, Candidates, Int32, Requests
-from headrace.nn.item_to_item import chosen, largest, strongest
+from headrace.contracts.requests import Allowed, Candidates, Float32, Int32, Requests
+from headrace.nn.item_to_item import chosen, nearest, strongest
 from headrace.nn.topk import top_k
 
 
@@ -35,7 +35,7 @@ class ItemKNN:
     """A closed-form `Retriever` that can say which past item spoke for a proposal."""
 
     Config = ItemKNNConfig
-    revision = 1
+    revision = 2
 
     def __init__(self, config: ItemKNNConfig, *, seed: int = 0):
         self.config, self.seed = config, seed
@@ -45,12 +45,18 @@ class ItemKNN:
         users = chosen(interactions.history, interactions.n_items)
         users.sum_duplicates()
         users.data[:] = 1.0
-        together = (users.T @ users).tocoo()
-        size = np.sqrt(np.asarray(users.sum(0)).ravel())  # users per item
-        kept = (together.row != together.col) & interactions.available[together.col]
-        row, col = together.row[kept], together.col[kept]
-        similarity = together.data[kept] / (size[row] * size[col] + self.config.shrink)
-        self.similarity = largest(row, col, similarity, interactions.n_items, self.config.neighbours)
+        size = np.sqrt(np.asarray(users.sum(0), np.float32).ravel())  # users per item
+        of_item = users.T.tocsr()
+
+        def similarity(rows: slice) -> Float32:
+            together = np.asarray((of_item[rows] @ users).todense(), np.float32)
+            alike = np.full(together.shape, -np.inf, np.float32)
+            np.divide(together, size[rows, None] * size + np.float32(self.config.shrink), out=alike, where=together > 0)
+            alike[:, ~interactions.available] = -np.inf
+            alike[np.arange(len(alike)), np.arange(rows.start, rows.stop)] = -np.inf
+            return alike
+
+        self.similarity = nearest(similarity, interactions.n_items, self.config.neighbours, seed=self.seed)
 
     def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Candidates:
         newest = chosen(requests.history.newest(self.config.history), self.similarity.shape[0])

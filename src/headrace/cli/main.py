@@ -175,6 +175,8 @@ def forget(
 ) -> None:
     """Erase a user: their rows go from the stored log, what was made from them is deleted, later imports leave them out.
 
+    What a server wrote under served/ is not reached: delete it by hand.
+
     Example:  headrace forget runs/demo 42
     """
     from headrace.cli.forgetting import forget_user

@@ -1,0 +1,1 @@
+"""Generations, gates, experiments and the loop: what may replace what is live, and on which evidence."""

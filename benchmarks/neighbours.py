@@ -97,7 +97,7 @@ def compared(duel: Duel, interactions: Interactions, rounds: int) -> dict[str, A
     theirs: list[dict[str, Any]] = []
     for _ in range(rounds):
         taken, lists = ours(duel.make, interactions)
-        figures, _, other = duel.peer.run(duel.runner, interactions.history, interactions.n_items, **duel.settings)
+        figures, _, other = duel.peer.run(duel.runner, interactions.history, interactions.n_items, lists=None, **duel.settings)
         mine.append(taken)
         theirs.append(figures)
     name = duel.peer.name.partition("-")[0]

@@ -5,6 +5,9 @@
 The server has one core, the client another where there is one. In the process: the whole answer with reasons and logging,
 histories from the online state. Over HTTP: requests leave at their own times, 50 a second, whether or not earlier ones are back;
 a latency counts from when a request was due, so waiting in line shows. Each percentile is the median of five rounds'.
+
+Others may use the machine meanwhile. So beside each latency stand the thread's own CPU time, what is left of the latency without
+the time it waited for a core ("undisturbed"), and how late a process was that only slept on the server's core at the same time.
 """
 
 import asyncio
@@ -16,13 +19,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import httpx
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from benchmarks.jitter import lateness, ran_and_waited_s, sleeping
 from benchmarks.record import record
 from headrace.cascade.answers import pages, walk
 from headrace.cascade.run import open_run
@@ -32,25 +37,29 @@ from headrace.serve.service import Service
 
 ANSWERS, WARM = 2000, 100
 A_SECOND, SECONDS, ROUNDS = 50, 40, 5
+SLOW_S, SAMPLED_EVERY_S = 0.03, 0.02
 CORES = sorted(os.sched_getaffinity(0))
 Figures = dict[str, float]
 
 
-def percentiles(taken_s: list[float]) -> Figures:
+def percentiles(taken_s: Sequence[float] | NDArray[np.float64]) -> Figures:
     rounds = np.array_split(taken_s, ROUNDS)
     p50, p95, p99 = 1000 * np.median([np.percentile(one, [50, 95, 99]) for one in rounds], axis=0)
     return {"p50_ms": round(float(p50), 2), "p95_ms": round(float(p95), 2), "p99_ms": round(float(p99), 2)}
 
 
 def timed(work: Callable[[int], object]) -> Figures:
-    """On the clock, which counts whoever else uses the core, and in the thread's own CPU time."""
-    taken, own = [], []
+    """On the clock, which counts whoever else uses the core; without its waits for a core; in the thread's own CPU time."""
+    taken, own, undisturbed, queue = [], [], [], Path("/proc/thread-self/schedstat")
     for number in range(ANSWERS + WARM):
+        waited = int(queue.read_text().split()[1])
         started, before = time.perf_counter(), time.thread_time()
         work(number)
         own.append(time.thread_time() - before)
         taken.append(time.perf_counter() - started)
-    return percentiles(taken[WARM:]) | {f"cpu_{name}": value for name, value in percentiles(own[WARM:]).items()}
+        undisturbed.append(taken[-1] - (int(queue.read_text().split()[1]) - waited) / 1e9)
+    kinds = {"": taken, "undisturbed_": undisturbed, "cpu_": own}
+    return {f"{kind}{name}": value for kind, all_s in kinds.items() for name, value in percentiles(all_s[WARM:]).items()}
 
 
 def in_process(run: Path, logs: Path) -> dict[str, Figures]:
@@ -84,28 +93,56 @@ class _Clock:
         self.taken.append(time.perf_counter() - self.started)
 
 
-def over_http(run: Path, users: list[str]) -> dict[str, Figures]:
+def over_http(run: Path, users: list[str], scratch: Path) -> dict[str, Figures]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = subprocess.Popen([Path(sys.executable).parent / "headrace", "serve", str(run), "--port", str(port)])
     os.sched_setaffinity(0, CORES[1:] or CORES)
     try:
-        taken, cpu_s = asyncio.run(_open_loop(f"http://127.0.0.1:{port}", users, server.pid))
-        figures = percentiles(taken) | {"server_cpu_ms_a_request": round(1000 * cpu_s / len(taken), 2)}
-        return {f"HTTP, {A_SECOND} a second, open loop": figures}
+        with sleeping(CORES[0], scratch / "beside.npy"):
+            sent_s, taken_s, samples = asyncio.run(_open_loop(f"http://127.0.0.1:{port}", users, server.pid))
+        late_s = lateness(scratch / "beside.npy", sent_s[0])[:, 1]
+        ran_s, waited_s = np.diff(samples[[0, -1], 1:3], axis=0)[0] / len(taken_s)
+        figures = percentiles(taken_s) | {
+            "worst_ms": round(1000 * float(taken_s.max()), 1),
+            "server_cpu_ms_a_request": round(1000 * float(ran_s), 2),
+            "server_waited_for_a_core_ms_a_request": round(1000 * float(waited_s), 2),
+        }
+        slow = taken_s > SLOW_S
+        return {
+            f"HTTP, {A_SECOND} a second, open loop": figures,
+            f"HTTP answers over {1000 * SLOW_S:.0f} ms": _where_time_went(sent_s[slow], taken_s[slow], samples),
+            "a sleeper on the server's core meanwhile": _jitter(late_s),
+        }
     finally:
         server.terminate()
         server.wait(30)
 
 
-def _cpu_s(pid: int) -> float:
-    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+def _where_time_went(sent_s: NDArray[np.float64], taken_s: NDArray[np.float64], samples: NDArray[np.float64]) -> Figures:
+    """Of the time that these answers took: the share in which a thread of the server ran, one waited for a core, and the client
+    waited for its own. Shares may overlap. What none of them tells was spent blocked: on a lock, on the disk."""
+    if not len(taken_s):
+        return {"answers": 0}
+    names = ("server_ran_share", "server_waited_for_a_core_share", "client_waited_for_a_core_share")
+    columns = dict(zip(names, samples[:, 1:].T, strict=True))
+    during = {
+        name: np.interp(sent_s + taken_s, samples[:, 0], column) - np.interp(sent_s, samples[:, 0], column)
+        for name, column in columns.items()
+    }
+    return {"answers": len(taken_s)} | {name: round(float(spent.sum() / taken_s.sum()), 3) for name, spent in during.items()}
 
 
-async def _open_loop(url: str, users: list[str], pid: int) -> tuple[list[float], float]:
-    """Latencies, and the server's CPU time over them."""
+def _jitter(late_s: NDArray[np.float64]) -> Figures:
+    return percentiles(late_s) | {"worst_ms": round(1000 * float(late_s.max()), 1)}
+
+
+async def _open_loop(
+    url: str, users: list[str], pid: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """When each request was due, how long it took; and every so often the moment, and until then the server's time on a core and
+    its and the client's time waiting for one."""
     async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client:
         while True:
             try:
@@ -113,20 +150,30 @@ async def _open_loop(url: str, users: list[str], pid: int) -> tuple[list[float],
                 break
             except httpx.TransportError:
                 await asyncio.sleep(0.2)
-        taken: list[float] = []
+        taken: list[tuple[float, float]] = []
 
         async def ask(number: int, due: float) -> None:
             (await client.post("/v1/recommend", json={"user_id": users[number % len(users)]})).raise_for_status()
-            taken.append(time.perf_counter() - due)
+            taken.append((due, time.perf_counter() - due))
 
-        started, sent, before = time.perf_counter() + 0.1, [], 0.0
+        async def sample() -> None:
+            while True:
+                samples.append((time.perf_counter(), *ran_and_waited_s(pid), ran_and_waited_s()[1]))
+                await asyncio.sleep(SAMPLED_EVERY_S)
+
+        samples: list[tuple[float, float, float, float]] = []
+        started, sent, sampling = time.perf_counter() + 0.1, [], None
         for number in range(A_SECOND * SECONDS + WARM):
-            before = _cpu_s(pid) if number == WARM else before
+            if number == WARM:
+                sampling = asyncio.create_task(sample())
             due = started + number / A_SECOND
             await asyncio.sleep(max(due - time.perf_counter(), 0))
             sent.append(asyncio.create_task(ask(number, due)))
         await asyncio.gather(*sent)
-        return taken[WARM:], _cpu_s(pid) - before
+        if sampling is not None:
+            sampling.cancel()
+        due_s, taken_s = np.array(sorted(taken)[WARM:]).T
+        return due_s, taken_s, np.array(samples)
 
 
 def main() -> None:
@@ -137,7 +184,10 @@ def main() -> None:
     plan = json.loads((pipeline.generation.path / "generation.json").read_text())
     logs = Path(tempfile.mkdtemp())
     try:
-        figures = {**in_process(run, logs), **over_http(run, pipeline.log.users.ids.to_list())}
+        with sleeping(CORES[0], logs / "alone.npy"):
+            time.sleep(10)
+        figures = {"a sleeper alone on the server's core": _jitter(lateness(logs / "alone.npy")[:, 1])}
+        figures |= {**in_process(run, logs), **over_http(run, pipeline.log.users.ids.to_list(), logs)}
     finally:
         shutil.rmtree(logs)
     sizes = {

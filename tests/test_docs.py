@@ -8,10 +8,14 @@ from pathlib import Path
 
 from headrace.build.components import component_class
 from headrace.cascade.plan import Evaluate, Page, Prerank, Rank, Retrieve, plan_from
+from headrace.contracts.serving import ServeConfig
 from headrace.contracts.training import TrainConfig
 from headrace.data.features import FeaturesConfig
 from headrace.data.settings import DataConfig
 from headrace.data.splits import SplitConfig
+from headrace.flywheel.gates import GATES
+from headrace.flywheel.gates.panel import Panel
+from headrace.flywheel.settings import FlyConfig, flight
 from headrace.methods.page import PAGES
 from headrace.methods.page.explore import Rule
 from headrace.methods.prerank import PRERANKERS
@@ -24,7 +28,7 @@ assert TOML is not None
 VALUES = tomllib.loads(TOML[1])
 STAGES: dict[str, type] = {
     "split": SplitConfig, "features": FeaturesConfig, "retrieve": Retrieve, "prerank": Prerank, "rank": Rank, "page": Page,
-    "evaluate": Evaluate,
+    "evaluate": Evaluate, "serve": ServeConfig,
 }  # fmt: skip
 
 
@@ -64,3 +68,15 @@ def test_defaults_on_the_page_are_the_defaults():
                 continue
             shown = section[field.name]
             assert (tuple(shown) if isinstance(shown, list) else shown) == wanted, f"{path}.{field.name}"
+
+
+def test_every_key_of_the_flywheel_is_on_its_page_with_its_default():
+    page = (Path(__file__).parent.parent / "docs" / "flywheel.md").read_text()
+    found = re.search(r"```toml wheel.toml\n(.*?)```", page, re.DOTALL)
+    assert found is not None
+    plan = flight(tomllib.loads(found[1]), "docs")
+    assert plan.fly == FlyConfig()
+    assert Panel.of(plan.gates, "docs").gates == Panel.of({name: {} for name in GATES}, "docs").gates
+    shown = tomllib.loads(found[1])["gates"]
+    for name, gate in Panel.of(plan.gates, "docs").gates.items():
+        assert [field.name for field in dataclasses.fields(gate)] == list(shown[name])  # type: ignore[arg-type]

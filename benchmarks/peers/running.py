@@ -2,7 +2,7 @@
 
 A runner is called as `python -I RUNNER.py INPUT.npz OUTPUT.npz SETTINGS` with one thread, and the last line it prints is its
 figures as JSON. INPUT holds offsets [users + 1], items [events] in the order of each user's events, and n_items; OUTPUT gets
-users [R] and items [R, k].
+users [R] and items [R, k]. A runner that measures lists finds them in INPUT too, as lists [users, k], and OUTPUT stays empty.
 """
 
 import json
@@ -41,11 +41,14 @@ class Peer:
             whole.write_text(wanted)
         return python
 
-    def run(self, runner: str, history: History, n_items: int, **settings: Any) -> tuple[dict[str, Any], Int64, Int32]:
+    def run(
+        self, runner: str, history: History, n_items: int, *, lists: Int32 | None = None, **settings: Any
+    ) -> tuple[dict[str, Any], Int64, Int32]:
         """Its figures, and its lists: users [R], items [R, k] with 0 for an empty slot. Each call is a process of its own."""
         with tempfile.TemporaryDirectory() as folder:
             given, found = Path(folder) / "given.npz", Path(folder) / "found.npz"
-            np.savez(given, offsets=history.offsets, items=history.items, n_items=np.array(n_items))
+            also: dict[str, Any] = {} if lists is None else {"lists": lists}
+            np.savez(given, offsets=history.offsets, items=history.items, n_items=np.array(n_items), **also)
             script = Path(__file__).with_name(f"{runner}.py")
             done = subprocess.run(
                 [self.python(), "-I", script, given, found, json.dumps(settings)],
@@ -54,9 +57,13 @@ class Peer:
             if done.returncode:
                 raise DataError(f"{self.name}: {runner} ended with {done.returncode}.\n{done.stderr[-2000:]}")
             figures: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-            with np.load(found) as lists:
-                return figures, lists["users"], lists["items"]
+            if lists is not None:
+                return figures, np.zeros(0, np.int64), np.zeros((0, 0), np.int32)
+            with np.load(found) as answered:
+                return figures, answered["users"], answered["items"]
 
 
 IMPLICIT = Peer("implicit-0.7.3", ("implicit==0.7.3", "numpy==2.4.6", "scipy==1.17.1"))
+IR_MEASURES = Peer("ir-measures-0.4.3", ("ir-measures==0.4.3", "pytrec-eval-terrier==0.5.11", "numpy==2.4.6"))
+RECTOOLS_METRICS = Peer("rectools-metrics-0.19.0", ("rectools==0.19.0",))
 RECTOOLS = Peer("rectools-0.19.0", ("rectools[torch]==0.19.0", "torch==2.13.0"))

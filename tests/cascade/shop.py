@@ -53,3 +53,23 @@ def write_shop(folder: Path, users: int = 40, steps: int = 14) -> Path:
     columns = '[data.columns.events]\nuser_id = "customer"\nitem_id = "product"\nat = "when"\n'
     toml.write_text(f'[data]\nevents = "events.csv"\nitems = "items.csv"\n{columns}{FAST}')
     return toml
+
+
+RICH = """
+[features]
+count_days = [2, 7]
+crosses = [["user.city", "item.colour"]]
+item_vectors = "tfidf"
+"""
+
+
+def write_rich_shop(folder: Path) -> Path:
+    """The same, its items with a colour and a text, its users with a city, all of which the models and the page read."""
+    toml = write_shop(folder)
+    header, *rows = (folder / "items.csv").read_text().splitlines()
+    more = [f"{row},{['red', 'blue'][n % 2]},made of {['wool', 'steel', 'glass'][n % 3]}" for n, row in enumerate(rows)]
+    (folder / "items.csv").write_text("\n".join([f"{header},colour,text", *more]))
+    (folder / "users.csv").write_text("\n".join(["user_id,city", *(f"c{n},{['Bern', 'Rome'][n % 2]}" for n in range(40))]))
+    plan = toml.read_text().replace("[data]", '[data]\nusers = "users.csv"', 1)
+    toml.write_text(plan.replace("[page.explore]", "[page.explore]\nmmr = 0.3") + RICH)
+    return toml

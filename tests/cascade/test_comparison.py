@@ -1,5 +1,6 @@
 """Our retrievers side by side, and another system's answers judged by the same harness."""
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -38,6 +39,27 @@ def test_the_history_handed_out_ends_before_the_request(pipeline, tmp_path):
     asked = pl.read_parquet(tmp_path / "requests.parquet")
     requests, _ = requests_of_the_test_window(pipeline)
     assert asked["history"].list.len().fill_null(0).to_list() == requests.history.lengths.tolist()
+
+
+def test_a_run_named_like_the_baseline_is_still_set_against_it(pipeline, tmp_path):
+    requests, _ = requests_of_the_test_window(pipeline)
+    rows = pl.DataFrame({"request_id": requests.ids, "item_id": "p1", "rank": 1})
+    rows.write_parquet(tmp_path / "popularity.parquet")
+    found = judge_run(pipeline, tmp_path / "popularity.parquet", "popularity")
+    assert {row.method for row in found} == {"popularity", "popularity (theirs)"}
+
+
+def test_a_run_of_users_answers_all_their_requests(pipeline, tmp_path):
+    requests, _ = requests_of_the_test_window(pipeline)
+    users = pipeline.log.users.decode(np.unique(requests.users))
+    pl.DataFrame({"user_id": users, "item_id": "p1", "score": 0.5}).write_parquet(tmp_path / "users.parquet")
+    assert {row.method for row in judge_run(pipeline, tmp_path / "users.parquet", "users")} == {"popularity", "users"}
+
+
+def test_a_run_that_is_no_parquet_is_refused(pipeline, tmp_path):
+    (tmp_path / "run.parquet").write_text("request_id,item_id,rank")
+    with pytest.raises(DataError, match=r"run\.parquet: can't be read as Parquet"):
+        judge_run(pipeline, tmp_path / "run.parquet", "run")
 
 
 def test_a_run_that_leaves_requests_out_is_refused(pipeline, tmp_path):

@@ -29,7 +29,7 @@ def test_each_stage_is_fitted_before_the_window_it_proposes_for(pipeline):
 
 def test_without_a_pre_ranker_the_ranker_has_its_window_too(shop, built):
     plan = plan_from({**read_toml(shop), "prerank": {}}, where="shop.toml", folder=shop.parent)
-    pipeline = replace(open_run(built), plan=plan)
+    pipeline = replace(open_run(built, read_only=False), plan=plan)
     assert pipeline.scoring_stages == ["rank"]
     assert pipeline.window("rank") == (pipeline.cuts.prerank_us, pipeline.cuts.test_us)
 
@@ -91,7 +91,7 @@ def test_business_rules_reach_the_page(shop, built):
     rules: list[dict[str, Any]] = [{"pin": "p5", "slot": 1}, {"block_category": "half 1"}]
     values = read_toml(shop)
     values["page"] = {"seen_items": True, "explore": {"slots": 4, "rules": rules}}
-    pipeline = replace(open_run(built), plan=plan_from(values, where="shop.toml", folder=shop.parent))
+    pipeline = replace(open_run(built, read_only=False), plan=plan_from(values, where="shop.toml", folder=shop.parent))
     requests, _ = pipeline.requests(pipeline.cuts.test_us, pipeline.cuts.last_us + 1, limit=20)
     slates = pipeline.cascade().act(requests, seed=0)
     assert (slates.items[:, 0] == pipeline.log.items.encode(["p5"])[0]).all()

@@ -27,6 +27,8 @@ DATA = {"data": {"events": "events.csv"}}
         ({"page": {"explore": {"epsilon": 2}}}, r"\[page.explore\]: \"epsilon\" is 2: input should be less than or equal to 1"),
         ({"evaluate": {"metrics": ["ndgc@10"]}}, r'metric "ndgc@10" is not known. Did you mean "ndcg@10"\?'),
         ({"kinds": {"view": {"polarity": "good"}}}, r"\[kinds.view\]: \"polarity\" is 'good': input should be 'positive'"),
+        ({"serve": {"rotate": 5.0}}, r'\[serve\]: "rotate" is not a key. Did you mean "rotate_s"\? Keys: unshown_share, queue, '),
+        ({"serve": {"runtime": "tensorrt"}}, r"\[serve\]: \"runtime\" is 'tensorrt': input should be 'onnx' or 'torch'"),
         ({"seed": "a"}, r"seed is 'a', expected a whole number"),
         ({"data": {"event": "e.csv"}}, r'\[data\]: "event" is not a key. Did you mean "events"\?'),
         ({"rank": 3}, r"rank is 3, expected a section \[rank\]"),

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.contracts.rng import mix, rng, seed_of, stable_hash, uniform
+from headrace.contracts.rng import _hash_by_columns, _hash_of, mix, rng, seed_of, stable_hash, uniform
 
 
 def test_streams_are_stable():
@@ -29,6 +29,14 @@ def test_a_hash_does_not_hang_on_its_neighbours(texts):
     assert stable_hash(texts).tolist() == alone
     assert stable_hash(np.array(texts, "U40")).tolist() == alone
     assert len(set(alone)) == len(set(texts))
+
+
+@given(st.lists(st.text(max_size=12), max_size=20))
+def test_few_are_hashed_as_many_are(texts):
+    by_columns = _hash_by_columns(texts)
+    assert np.array([_hash_of(text) for text in texts], np.uint64).tolist() == by_columns.tolist()
+    assert stable_hash(texts).tolist() == stable_hash(np.array(texts, np.str_)).tolist() == by_columns.tolist()
+    assert stable_hash(texts).dtype == np.uint64
 
 
 def test_no_strings_no_hashes():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headrace.data.consent import refusing_users
+from headrace.data.consent import Impersonal, refusing_users
 from headrace.data.holdouts import ByUser, LeaveLast
 from headrace.data.log import Log
 from tests.data.tables import some_events, write_tables
@@ -62,3 +62,23 @@ def test_splits_neither_learn_from_them_nor_ask_for_them(tmp_path):
         held = split.of(log)
         for users in (held.train().history.rows(), held.refit().history.rows(), held.valid()[0].users, held.test()[0].users):
             assert not {"u1", "u2"} & set(log.users.decode(np.asarray(users, np.int32)))
+
+
+@pytest.mark.parametrize(
+    ("rows", "at_us", "holds"),
+    [
+        ([("u1", 0, False)], 40, True),
+        ([("u1", 0, True)], 40, False),
+        ([("u1", 0, True), ("u1", 39, False)], 40, True),
+        ([("u1", 0, True), ("u1", 39, False)], 39, False),
+        ([("u1", 0, False), ("u1", 20, True)], 40, False),
+        ([("u1", 50, False)], 40, True),
+        ([("u2", 0, False)], 40, False),
+        ([], 40, False),
+    ],
+)
+def test_who_may_not_be_personalised_for(tmp_path, rows, at_us, holds):
+    names = ("user_id", "valid_from", "consent_personalise")
+    users = {name: [row[place] for row in rows] for place, name in enumerate(names)}
+    log = Log.from_tables(write_tables(tmp_path / "log", some_events(), users=users))
+    assert Impersonal(log.tables).holds("u1", at_us) == holds

@@ -104,7 +104,7 @@ def test_an_erasure_that_breaks_leaves_the_old_tables_whole(store, monkeypatch):
     def breaks(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pl.DataFrame, "write_parquet", breaks)
+    monkeypatch.setattr(pl.LazyFrame, "sink_parquet", breaks)
     with pytest.raises(ArtifactError, match="could not be written"):
         forget(store, WHO, at=NOW)
     monkeypatch.undo()

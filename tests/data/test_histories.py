@@ -1,12 +1,15 @@
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.data.histories import HistoryStore, bisect
+from headrace.data.histories import HistoryStore, Received, bisect
 
 N_USERS, LAST = 5, 8
 event = st.tuples(st.integers(1, N_USERS - 1), st.integers(1, 99), st.integers(0, LAST))
 events = st.lists(event, max_size=30)
+late_events = st.lists(st.tuples(event, st.integers(0, 4)), max_size=30)
 asked = st.lists(st.tuples(st.integers(-1, N_USERS + 2), st.integers(-1, LAST + 2)), max_size=10)
 
 
@@ -35,11 +38,43 @@ def test_as_of_agrees_with_looking_through_all_events(rows, questions, newest):
     check(store_of(rows), rows, questions, newest)
 
 
+def store_received(rows, delays):
+    """The rows in the order of time, each known so many microseconds after it happened."""
+    store = store_of(rows)
+    users, _, at_us = np.array(rows, np.int64).reshape(-1, 3).T
+    known_us = (at_us + np.array(delays, np.int64))[np.lexsort((np.arange(len(rows)), at_us, users))]
+    offsets = store.events.offsets
+    settled = [np.maximum.accumulate(known_us[start:stop]) for start, stop in pairwise(offsets)]
+    return HistoryStore(store.events, received=Received(known_us, np.concatenate([np.zeros(0, np.int64), *settled])))
+
+
+@given(late_events, asked, st.one_of(st.none(), st.integers(0, 4)))
+def test_what_had_not_been_received_is_no_part_of_a_history(rows, questions, newest):
+    """Against looking through all events: those that had happened and come in, in the order they happened, the newest last."""
+    store = store_received([row for row, _ in rows], [delay for _, delay in rows])
+    users, at_us = np.array(questions, np.int64).reshape(-1, 2).T
+    found = store.as_of(users.astype(np.int32), at_us, newest)
+    for row, (user, at) in enumerate(questions):
+        known = [one for one, delay in rows if one[2] + delay < at]
+        inside = slice(found.offsets[row], found.offsets[row + 1])
+        pairs = list(zip(found.items[inside].tolist(), found.at_us[inside].tolist(), strict=True))
+        assert pairs == slow_as_of(known, user, at, newest)
+
+
+def test_when_events_were_received_is_kept_with_them_and_goes_with_other_times(tmp_path):
+    store = store_received([(1, 5, 3), (1, 6, 4)], [9, 0])
+    store.save(tmp_path)
+    loaded = HistoryStore.load(tmp_path)
+    assert loaded.as_of(np.array([1], np.int32), np.array([10])).items.tolist() == [6]
+    loaded.retimed(np.array([1, 2])).save_times(tmp_path)
+    assert HistoryStore.load(tmp_path).as_of(np.array([1], np.int32), np.array([10])).items.tolist() == [5, 6]
+
+
 def test_a_memory_mapped_store_answers_alike(tmp_path):
     rows = [(1, 5, 3), (1, 6, 3), (2, 7, 0), (4, 8, 8), (1, 9, 1)]
     store_of(rows).save(tmp_path)
     store = HistoryStore.load(tmp_path)
-    assert isinstance(store.events.items, np.memmap)
+    assert isinstance(store.events.items.base, np.memmap)
     questions = [(user, at) for user in range(-1, 7) for at in range(10)]
     check(store, rows, questions, None)
     check(store, rows, questions, 1)

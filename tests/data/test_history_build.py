@@ -36,10 +36,47 @@ def test_parts_and_memory_mapped_files_give_the_same_store(tables, tmp_path):
     folder.mkdir()
     mapped = Log.from_tables(tables, histories=folder).store
     assert same(whole.store, mapped)
-    assert isinstance(mapped.events.at_us, np.memmap)
+    assert isinstance(mapped.events.at_us.base, np.memmap)
     for part in (tables / "events").iterdir():
         part.unlink()
     assert same(whole.store, Log.from_tables(tables, histories=folder).store), "found, not worked out again"
+
+
+def test_late_events_are_known_from_when_they_were_received(tables, tmp_path):
+    """As if each had happened then, but in the order in which they did; in parts and mapped as in memory."""
+    events = pl.read_parquet(tables / "events.parquet")
+    delay_us = pl.Series(np.random.default_rng(0).integers(0, 20, len(events)) * (np.arange(len(events)) % 3 == 0))
+    late = events.with_columns(received_at=(pl.col("at").dt.timestamp("us") + delay_us).cast(events.schema["at"]))
+    late = late.with_columns(received_at=pl.when(delay_us > 0).then("received_at"))
+    late.write_parquet(tables / "events.parquet")
+    whole = Log.from_tables(tables)
+    users, moments = np.repeat(np.arange(1, 13, dtype=np.int32), 20), np.tile(np.arange(0, 60, 3), 12)
+    found = whole.store.as_of(users, moments, 4)
+    happened = [(row, item, at) for row, item, at in zip(found.rows(), found.items, found.at_us, strict=True)]
+    assert len(happened) > 100
+    rows = late.with_columns(at=pl.col("at").dt.timestamp("us"), known=pl.col("received_at").dt.timestamp("us").fill_null(-1))
+    for place, (user, moment) in enumerate(zip(whole.users.decode(users), moments.tolist(), strict=True)):
+        mine = rows.filter(pl.col("user_id") == user, pl.col("at") < moment, pl.col("known") < moment).sort("at")
+        assert sorted(found.at_us[found.offsets[place] : found.offsets[place + 1]]) == mine["at"].tail(4).to_list()
+    assert len(whole.interactions(30).history.items) == len(rows.filter(pl.col("at") < 30, pl.col("known") < 30))
+    in_parts(tables)
+    folder = tmp_path / "histories"
+    folder.mkdir()
+    mapped = Log.from_tables(tables, histories=folder).store
+    assert same(whole.store, mapped)
+    assert mapped.received is not None
+    assert whole.store.received is not None
+    assert np.array_equal(mapped.received.settled_us, whole.store.received.settled_us)
+    assert (folder / "known_us.npy").is_file()
+
+
+def test_events_received_as_they_happened_need_no_more_than_their_times(tables, tmp_path):
+    events = pl.read_parquet(tables / "events.parquet")
+    events.with_columns(received_at=pl.col("at")).write_parquet(tables / "events.parquet")
+    (tmp_path / "histories").mkdir()
+    store = Log.from_tables(tables, histories=tmp_path / "histories").store
+    assert store.received is None
+    assert not (tmp_path / "histories" / "known_us.npy").exists()
 
 
 def test_file_order_keeps_ties_as_the_tables_have_them(tmp_path):

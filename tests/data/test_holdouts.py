@@ -157,5 +157,5 @@ def test_ordinal_logs_refuse_what_needs_times(tmp_path):
 
 @pytest.mark.parametrize("split", SPLITS[:1])
 def test_a_log_of_one_moment_can_not_be_cut(tmp_path, split):
-    with pytest.raises(DataError, match="needs three windows"):
+    with pytest.raises(DataError, match="needs 3 windows"):
         split.of(log_of(tmp_path / "log", [("u", f"i{n}", 5) for n in range(9)]))

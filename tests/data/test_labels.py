@@ -168,17 +168,32 @@ def test_nothing_after_the_cut_is_used(shown, logged, later_shown, later_logged)
     assert (before.censored, before.outcomes, before.undone) == (after.censored, after.outcomes, after.undone)
 
 
+@given(some_shown, some_logged, st.sampled_from(["last_impression", "first_impression", "all_impressions"]), hours)
+def test_the_labels_since_a_moment_are_those_of_all_that_lie_after_it(shown, logged, credit, since):
+    rows, outcomes = as_frames(shown, logged)
+    every, some = (label(rows, outcomes, task(credit), CUT, since_us) for since_us in (None, since * HOUR))
+    assert some.rows.equals(every.rows.filter(pl.col("at_us") >= since * HOUR))
+    assert some.impressions == sum(since <= at < 100 for at, *_ in shown)
+
+
+def test_two_outcomes_in_any_order():
+    assert positives(impressions(("a", 0)), events(("e", 10), ("f", 0)), task("all_impressions"))[0] == ["a"]
+
+
 def tables_with_requests(folder):
     folder = write_tables(folder, [("u", "i", 9 * HOUR, "buy"), ("v", "i", 9 * HOUR, "buy")])
-    shown = impressions(("a", 8), ("b", 8, "v"), ("c", 8, "u", "j"))
+    write_impressions(folder, impressions(("a", 8), ("b", 8, "v"), ("c", 8, "u", "j")), ["shown", "shown", "considered"])
+    return folder
+
+
+def write_impressions(folder, shown, stages=None):
     requests = shown.select(
         "request_id", "user_id", at=pl.col("at").cast(TIME), surface=pl.lit("home"), policy_id=pl.lit("p"), seed=0
     )
     in_shape(requests, REQUESTS).write_parquet(folder / "requests.parquet")
-    stages = pl.Series(["shown", "shown", "considered"])
-    candidates = shown.select("request_id", "item_id", "position", "propensity", stage=stages, logged_p=1.0)
+    stage = pl.Series(stages or ["shown"] * len(shown))
+    candidates = shown.select("request_id", "item_id", "position", "propensity", stage=stage, logged_p=1.0)
     in_shape(candidates, CANDIDATES).write_parquet(folder / "candidates.parquet")
-    return folder
 
 
 def test_from_tables(tmp_path):
@@ -189,6 +204,17 @@ def test_from_tables(tmp_path):
     people = pl.read_parquet(folder / "users.parquet").with_columns(consent_train=pl.col("user_id") != "v")
     people.write_parquet(folder / "users.parquet")
     assert labels_of(folder, task(), CUT).rows["request_id"].to_list() == ["a"]
+
+
+def test_only_what_lies_since_a_moment_is_read(tmp_path):
+    """The outcome at 9 h is credited to the first impression, a window before it, though labels are asked from 8.5 h on."""
+    folder = write_tables(tmp_path / "log", [("u", "i", 9 * HOUR, "buy"), ("u", "j", 2 * HOUR, "buy")])
+    shown = impressions(("a", 8), ("b", 8.7), ("c", 8.7, "v"), ("d", 1, "u", "j"))
+    write_impressions(folder, shown)
+    whole, since = (labels_of(folder, task("first_impression"), CUT, since_us) for since_us in (None, int(8.5 * HOUR)))
+    assert whole.rows.select("request_id", "label").rows() == [("d", 1), ("a", 1), ("b", 0), ("c", 0)]
+    assert since.rows.select("request_id", "label").rows() == [("b", 0), ("c", 0)]
+    assert (since.impressions, since.outcomes, since.uncredited, whole.outcomes) == (2, 1, 0, 2)
 
 
 def test_what_is_missing_is_said(tmp_path):

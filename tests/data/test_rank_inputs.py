@@ -1,13 +1,14 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from headrace.contracts.batch import Field
+from headrace.contracts.batch import Field, check_batch
 from headrace.contracts.errors import DataError
 from headrace.contracts.requests import Candidates
-from headrace.data.rank_inputs import ListBatches, candidate_batch, retrieval_features, user_batch
+from headrace.data.rank_inputs import ListBatches, candidate_batch, list_schema, pairs_in, retrieval_features, user_batch
 from headrace.testing import check_batches
 from headrace.testing.examples import some_candidates, some_lists, some_requests
 
@@ -81,6 +82,47 @@ def test_a_score_moved_and_stretched_says_the_same():
     assert retrieval_features(moved, ["one"]) == pytest.approx(retrieval_features(candidates, ["one"]), abs=1e-4)
 
 
+def test_whole_lists_are_all_of_them_without_a_draw():
+    """What is no choice counts where a score is to be a probability: also in a list of nothing else."""
+    lists = some_lists()
+    batches = ListBatches(lists, SCHEMA, ["one", "two"], width=2, batch_size=5, seed=0, whole=True)
+    check_batches(batches)
+    seen = torch.cat([batch["items"] for batch in batches.epoch(0)])
+    assert seen.shape == lists.candidates.items.shape
+    assert sorted(map(sorted, seen.tolist())) == sorted(map(sorted, lists.candidates.items.tolist()))
+
+
+def test_what_candidates_carry_stays_with_them():
+    lists = some_lists()
+    lists = replace(lists, candidates=replace(lists.candidates, features={"pair.twice": 2 * lists.candidates.items}))
+    batches = ListBatches(lists, SCHEMA, ["one", "two"], pairs=["pair.twice"], width=4, batch_size=5, seed=0)
+    for batch in batches.epoch(0):
+        assert batch["pair.twice"].equal(2 * batch["items"])
+        assert batch["pair.twice"].dtype == torch.int64
+    assert pairs_in(list_schema(2, ["pair.twice"])) == ["pair.twice"]
+    check_batch(candidate_batch(lists.candidates, ["one", "two"], ["pair.twice"]), list_schema(2, ["pair.twice"]))
+    with pytest.raises(DataError, match='candidates carry no "pair.thrice".*They carry: pair.twice'):
+        candidate_batch(lists.candidates, ["one"], ["pair.thrice"])
+
+
 def test_a_missing_feature_is_named():
     with pytest.raises(DataError, match='requests carry no "user.age"'):
         user_batch(some_requests(), {"user.age": Field("int64", ("rows",))})
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_candidates_without_a_known_label_are_read_beside_and_not_learned_from(whole):
+    """Their scores have a say in what is said of the others; they themselves are no candidates of a batch."""
+    lists = some_lists()
+    known = lists.candidates.there & ((np.arange(lists.label.shape[1]) % 2 == 0) | (lists.label > 0))
+    shown = replace(lists, known=known)
+    batches = ListBatches(shown, SCHEMA, ["one", "two"], width=99, batch_size=5, seed=0, whole=whole)
+    rows = np.arange(len(lists)) if whole else np.flatnonzero(lists.label.sum(1) > 0)
+    items, said = (torch.cat([batch[name] for batch in batches.epoch(0)]).numpy() for name in ("items", "retrieval"))
+    assert items.shape[1] == known[rows].sum(1).max() < lists.label.shape[1]
+    assert sorted(items[items > 0]) == sorted(lists.candidates.items[rows][known[rows]])
+    everywhere = retrieval_features(lists.candidates, ["one", "two"])[rows][known[rows]]
+    assert sorted(map(tuple, said[items > 0])) == sorted(map(tuple, everywhere))
+    taken = shown.take(np.array([3, 1])).known
+    assert taken is not None
+    assert np.array_equal(taken, known[[3, 1]])

@@ -3,9 +3,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from headrace.contracts.errors import DataError
+from headrace.contracts.config import parse
+from headrace.contracts.errors import ConfigError, DataError
 from headrace.contracts.rng import rng
-from headrace.data.splits import SplitConfig, temporal_cuts
+from headrace.data.splits import SplitConfig, temporal_cuts, user_draw
+from headrace.data.vocabulary import Vocabulary
 
 shares = st.builds(
     lambda valid, prerank, rank, test: SplitConfig(valid_share=valid, prerank_share=prerank, rank_share=rank, test_share=test),
@@ -40,7 +42,42 @@ def test_shares_are_kept_where_nothing_is_tied():
     assert cuts.last_us == 999
 
 
+def test_shares_of_more_than_the_log_are_refused():
+    greedy = SplitConfig(valid_share=0.9, prerank_share=0.9, rank_share=0.9, test_share=0.9)
+    with pytest.raises(DataError, match="Give a longer log, or other shares"):
+        temporal_cuts(np.arange(100), greedy)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"kind": "leave_last", "test_share": 0.2}, '"leave_last" cuts by steps, one a window, so test_share has no place'),
+        ({"kind": "by_user", "rank_share": 0.2}, "rank_share has no place. Leave it out"),
+        ({"kind": "leave-last"}, '"kind" is .leave-last.'),
+    ],
+)
+def test_what_a_split_has_no_place_for(given, says):
+    with pytest.raises(ConfigError, match=says):
+        parse(SplitConfig, given, where="shop.toml [split]")
+    assert parse(SplitConfig, {"kind": "by_user", "test_share": 0.2}, where="").test_share == 0.2
+
+
+def test_every_table_says_what_the_split_leaks():
+    assert SplitConfig().name("time") == "global temporal"
+    for kind in ("leave_last", "by_user"):
+        assert "leaks across users in time" in SplitConfig(kind=kind).name("time")
+    assert "the file's order is the signal" in SplitConfig(kind="leave_last").name("ordinal")
+
+
+def test_who_is_held_out_hangs_on_the_id_alone():
+    ids = [f"u{n}" for n in range(200)]
+    draw = user_draw(Vocabulary(ids), 0)
+    assert np.array_equal(user_draw(Vocabulary([*ids[::-1], "x" * 10_000]), 0)[1:-1], draw[:0:-1])
+    assert 0.3 < (draw < 0.4).mean() < 0.5
+    assert not np.array_equal(user_draw(Vocabulary(ids), 1), draw)
+
+
 @pytest.mark.parametrize("times", [[], [1], [5] * 100, [1] * 50 + [2] * 50, [1] * 97 + [2, 3, 4]])
 def test_a_log_without_five_windows_is_refused(times):
-    with pytest.raises(DataError, match=r"nothing to split|needs five windows"):
+    with pytest.raises(DataError, match=r"nothing to split|needs 5 windows"):
         temporal_cuts(np.array(times, np.int64), SplitConfig())

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from headrace.contracts.errors import DataError
 from headrace.contracts.rng import rng
 from headrace.evaluate import beyond
-from headrace.evaluate.beyond import coverage, diversity, gini, novelty
+from headrace.evaluate.beyond import category_diversity, coverage, diversity, gini, novelty
 from headrace.evaluate.lists import RankedLists
 
 EVERYTHING = np.array([False, True, True, True, True])
@@ -62,6 +62,15 @@ def test_diversity_agrees_with_a_loop_over_pairs_in_any_block_size(monkeypatch):
     ]
     monkeypatch.setattr(beyond, "_GATHERED", 40)
     np.testing.assert_allclose(diversity(ranked, vectors, 5), expected, atol=1e-12)
+
+
+@given(st.lists(st.frozensets(st.integers(1, 6), max_size=3), min_size=8, max_size=8), st.integers(0, 99))
+def test_diversity_of_categories_is_diversity_of_their_indicator_vectors(sets, seed):
+    bags = np.array([[0, 0, 0], *([*sorted(one), 0, 0, 0][:3] for one in sets)], np.int32)
+    vectors = np.array([[float(category in bag) for category in range(1, 7)] for bag in bags.tolist()])
+    items = np.where(rng(seed).random((5, 6)) < 0.3, 0, [rng(seed, str(row)).permutation(8)[:6] + 1 for row in range(5)])
+    ranked = lists(*items.tolist())
+    np.testing.assert_allclose(category_diversity(ranked, bags, 6), diversity(ranked, vectors, 6), atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,12 @@ import pytest
 
 from headrace.contracts.errors import ConfigError, DataError
 from headrace.contracts.rng import rng
+from headrace.evaluate.beyond import Catalogue, coverage, gini
 from headrace.evaluate.bootstrap import paired_difference
 from headrace.evaluate.compare import compare, compare_values
 from headrace.evaluate.lists import RankedLists, Relevant
 from headrace.evaluate.ranking import measure
+from headrace.evaluate.rows import accuracy
 
 R, DEPTH = 120, 10
 USERS = np.repeat(np.arange(60), 2)
@@ -111,6 +113,50 @@ def test_values_measured_elsewhere_get_the_same_rows():
     assert compare_values(values, USERS, **WHERE) == compare({"bad": BAD, "good": GOOD}, RELEVANT, **WHERE)
 
 
+def test_a_further_baseline_gives_further_rows_of_what_is_no_baseline():
+    fair = run("fair", 0.4)
+    rows = compare({"bad": BAD, "good": GOOD, "fair": fair}, RELEVANT, further=["fair", "good"], metrics=["ndcg@10"], **WHERE)
+    assert [(row.method, row.baseline) for row in rows] == [("bad", "good"), ("good", None), ("fair", "good"), ("bad", "fair")]
+    alone = compare({"bad": BAD, "fair": fair}, RELEVANT, metrics=["ndcg@10"], **{**WHERE, "baseline": "fair"})[0]
+    assert (rows[3].diff, rows[3].diff_lo, rows[3].diff_hi) == pytest.approx((alone.diff, alone.diff_lo, alone.diff_hi), abs=0.02)
+    assert rows[3].diff == pytest.approx(rows[0].value - rows[2].value)
+    assert rows[3].value == rows[0].value
+
+
+def test_a_catalogue_adds_what_accuracy_does_not_say():
+    catalogue = Catalogue(np.arange(21) > 0, np.arange(21), np.arange(21, dtype=np.int32)[:, None] % 3, k=5)
+    rows = compare({"bad": BAD, "good": GOOD}, RELEVANT, metrics=["ndcg@10"], catalogue=catalogue, **WHERE)
+    beyond = [row for row in rows if row.beyond_accuracy]
+    assert [(row.metric, row.method) for row in beyond] == [
+        (f"{name}@5", method) for name in ("coverage", "gini", "novelty", "diversity") for method in ("bad", "good")
+    ]
+    assert all(row.slice == "all" and row.lo <= row.value <= row.hi for row in beyond)
+    assert beyond[1].value == coverage(GOOD, catalogue.available, 5)
+    assert beyond[3].value == gini(GOOD, catalogue.available, 5)
+    assert accuracy(rows) == rows[:2]
+    raw = [row.p for row in compare({"bad": BAD, "good": GOOD}, RELEVANT, metrics=["ndcg@10"], **WHERE)]
+    assert raw[0] is not None
+    assert rows[0].p == pytest.approx(5 * raw[0], rel=0.6), "Holm counts all five comparisons"
+
+
+def test_beyond_accuracy_too_says_what_was_sampled():
+    catalogue = Catalogue(np.arange(21) > 0, np.arange(21), k=5)
+    rows = compare({"good": run("sampled", 0.5, sampler="uniform-100")}, RELEVANT, catalogue=catalogue, **WHERE)
+    assert {row.metric for row in rows if row.beyond_accuracy} == {
+        f"{name}@5 (sampled: uniform-100)" for name in ("coverage", "gini", "novelty")
+    }
+
+
+def test_a_request_that_one_method_leaves_empty_has_no_novelty_for_any():
+    some = RankedLists(USERS, np.where(USERS[:, None] < 5, GOOD.items, 0))
+    catalogue = Catalogue(np.arange(21) > 0, np.arange(21), k=5)
+    rows = compare({"good": GOOD, "some": some}, RELEVANT, metrics=["ndcg@10"], catalogue=catalogue, **WHERE)
+    assert {row.n for row in rows if row.metric == "novelty@5"} == {5}
+    nothing = RankedLists(USERS, np.zeros_like(GOOD.items))
+    rows = compare({"good": GOOD, "nothing": nothing}, RELEVANT, metrics=["ndcg@10"], catalogue=catalogue, **WHERE)
+    assert {row.metric for row in rows} == {"ndcg@10", "coverage@5"}, "no gini without an exposure, no novelty without an item"
+
+
 def test_metrics_may_be_defined_for_different_requests():
     some = np.where(USERS < 5, 1.0, np.nan)
     rows = compare_values({"a": {"good": some}, "b": {"good": some * 0 + 2}, "c": {"good": np.ones(R)}}, USERS, **WHERE)
@@ -124,6 +170,7 @@ def lacking():
 @pytest.mark.parametrize(
     ("ask", "says"),
     [
+        (lambda: compare({"good": GOOD}, RELEVANT, further=["god"], **WHERE), 'baseline "god" is not a run. Did you mean "good"'),
         (lambda: compare({"god": GOOD}, RELEVANT, **WHERE), 'Did you mean "god"'),
         (lambda: compare({"good": GOOD, "x": run("x", 0.1, users=USERS[::-1])}, RELEVANT, **WHERE), "request 0 is of user 59"),
         (lambda: compare({"good": GOOD, "x": RankedLists(USERS[:5], BAD.items[:5])}, RELEVANT, **WHERE), '"x" has 5 requests'),

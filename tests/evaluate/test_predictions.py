@@ -6,8 +6,8 @@ import pytest
 
 from headrace.contracts.errors import DataError
 from headrace.contracts.rng import rng
-from headrace.evaluate.pointwise import calibration_ratio, gauc, log_loss, normalized_entropy
-from headrace.evaluate.predictions import METRICS, compare_predictions
+from headrace.evaluate.pointwise import auc, calibration_ratio, ece, gauc, log_loss, normalized_entropy
+from headrace.evaluate.predictions import METRICS, ORDER, compare_predictions
 
 N = 1200
 STREAM = rng(0, "impressions")
@@ -30,6 +30,8 @@ def test_values_are_those_of_the_plain_functions(rows):
             log_loss(LABELS, p),
             normalized_entropy(LABELS, p),
             calibration_ratio(LABELS, p),
+            auc(LABELS, p),
+            ece(LABELS, p),
         ]
         assert [rows[method, metric].value for metric in METRICS] == pytest.approx(expected)
 
@@ -60,9 +62,18 @@ def test_the_interval_of_a_mean_is_as_wide_as_theory_says():
 def test_slices_without_what_a_metric_needs_give_no_row(caplog):
     with caplog.at_level(logging.WARNING):
         rows = compare_predictions(PREDICTIONS, LABELS, USERS, slices={"none": USERS < 0, "negatives": LABELS == 0}, **WHERE)
-    assert {(row.slice, row.metric) for row in rows} == {("negatives", "log_loss")}
+    assert {(row.slice, row.metric) for row in rows} == {("negatives", "log_loss"), ("negatives", "ece")}
     assert "no impression" in caplog.text
-    assert caplog.text.count("one class only") == 3
+    assert caplog.text.count("one class only") == 4
+
+
+def test_scores_that_are_no_probabilities_have_an_order_alone():
+    """The same order, so the same figures; a probability's own figures are refused."""
+    scores = {name: 5 * np.log(p) for name, p in PREDICTIONS.items()}
+    rows = compare_predictions(scores, LABELS, USERS, metrics=ORDER, **WHERE)
+    same = compare_predictions(PREDICTIONS, LABELS, USERS, metrics=ORDER, **WHERE)
+    assert [row.metric for row in rows] == ["gauc"] * 4 + ["auc"] * 4
+    assert rows == same
 
 
 @pytest.mark.parametrize(

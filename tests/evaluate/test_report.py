@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from headrace.evaluate.report import html_report, text_table, write_json
+from headrace.evaluate.report import html_report, text_table, versus_in_words, write_json
 from headrace.evaluate.rows import Row
 
 BASE = Row("retrieval", "itemknn", "leave-last", "all", "recall@10", 0.077, 0.06, 0.0941, 943)
@@ -33,6 +33,34 @@ def test_table_golden():
         "sasrec      0.080 [0.060, 0.094]  +0.003 [-0.010, +0.015]\n"
         "* differs at Holm-adjusted p < 0.05, paired bootstrap over users"
     )
+
+
+SECOND = [*ROWS, replace(ROWS[2], baseline="popularity", diff=0.033, diff_lo=0.02, diff_hi=0.046, p=0.004)]
+
+
+def test_a_further_baseline_is_a_further_column():
+    lines = text_table(SECOND, "t").splitlines()
+    assert lines[1].endswith("vs itemknn (recall@10)     vs popularity (recall@10)")
+    assert lines[4].endswith("+0.003 [-0.010, +0.015]    +0.033 [+0.020, +0.046] *")
+    assert sum(line.startswith("sasrec") for line in lines) == 1
+
+
+def test_a_further_baseline_is_in_the_table_of_the_page_and_not_in_its_chart():
+    made = Page(html_report(SECOND, {}))
+    assert made.tags.count("circle") == len(ROWS)
+    assert made.tags.count("tr") == 1 + len(SECOND)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (ROWS[0], "-0.030 [-0.039, -0.021] *: worse"),
+        (ROWS[2], "+0.003 [-0.010, +0.015]: not told apart"),
+        (SECOND[3], "+0.033 [+0.020, +0.046] *: better"),
+    ],
+)
+def test_a_difference_in_words_says_no_more_than_its_test(row, words):
+    assert versus_in_words(row) == words
 
 
 def test_a_table_block_for_each_slice_with_its_own_n():

@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from headrace.contracts.errors import DataError
-from headrace.evaluate.trec import read_run
+from headrace.evaluate.trec import key_of, read_run
 
 KEYS = ["u1", "u2"]
 USERS = np.array([1, 2])
@@ -55,6 +55,24 @@ def test_an_unknown_item_keeps_its_rank_and_lists_are_cut(tmp_path):
     assert lists.items.tolist() == [[0, 2, 1]]
 
 
+def test_an_unknown_item_is_told_of(tmp_path, caplog):
+    read(tmp_path, {"user_id": ["u1"] * 3, "item_id": ["i1", "ix", "i2"], "rank": [1, 2, 3]}, ["u1"], [1])
+    assert 'item_id: 1 of 3 rows name no item of the catalogue, the first is "ix"' in caplog.text
+
+
+@pytest.mark.parametrize("ranks", [[0, 1, 2], [1, 2, 3], [5, 6, 7], [1, 40, 900], [1.0, 2.0, 3.0]])
+def test_of_ranks_only_the_order_counts(tmp_path, ranks):
+    lists = read(tmp_path, {"user_id": ["u1"] * 3, "item_id": ["i3", "i1", "i2"], "rank": ranks}, ["u1"], [1])
+    assert lists.items.tolist() == [[3, 1, 2]]
+
+
+def test_large_and_infinite_scores_are_ordered_exactly(tmp_path):
+    near = [2**53 + 1, 2**53, 2**53 + 2]
+    one = {"user_id": ["u1"] * 3, "item_id": ["i1", "i2", "i3"]}
+    assert read(tmp_path, {**one, "score": near}, ["u1"], [1]).items.tolist() == [[3, 1, 2]]
+    assert read(tmp_path, {**one, "score": [0.0, -np.inf, np.inf]}, ["u1"], [1]).items.tolist() == [[3, 1, 2]]
+
+
 def test_numbers_may_be_ids(tmp_path):
     made = columns(user_id=[2, 1, 1, 2, 9])
     assert read(tmp_path, made, keys=["1", "2"]).items.tolist() == [[2, 1, 0], [4, 5, 0]]
@@ -79,6 +97,8 @@ def test_a_sampler_is_kept(tmp_path):
         ({"score": [0.1, 0.2, np.nan, 0.5, 1.0]}, "score: 1 rows have no value, the first is row 2"),
         ({"item_id": ["i5", "i1", "i1", "i4", "i1"]}, "their.parquet: item_id: \"u1\" has item 'i1' twice"),
         ({"rank": [1, 1, 1, 2, 1]}, 'rank: "u1" has rank 1 twice'),
+        ({"rank": [-1, -2, -1, -2, -1]}, "rank: 5 rows have none, the first is row 0 with -1. A rank is a whole number"),
+        ({"rank": [1.0, 0.5, 1.0, 2.0, 1.0]}, "rank: 1 rows have none, the first is row 1 with 0.5"),
         ({"score": ["a"] * 5}, "score: the type is String"),
         (
             {"user_id": ["u1"] * 3 + ["u9"] * 2, "score": [5, 4, 3, 2, 1]},
@@ -95,7 +115,7 @@ def test_what_is_refused(tmp_path, changed, says):
 def test_a_missing_column_is_answered_with_the_nearest(tmp_path):
     made = columns()
     made["scores"] = made.pop("score")
-    with pytest.raises(DataError, match=r"no column rank or score\. Columns|Columns: user_id, item_id, scores"):
+    with pytest.raises(DataError, match=r"no column rank or score\..*Columns: user_id, item_id, scores\. Expected: request_id"):
         read(tmp_path, made)
 
 
@@ -104,4 +124,6 @@ def test_a_file_that_is_no_parquet(tmp_path):
     for _ in range(2):
         with pytest.raises(DataError, match=r"run\.parquet: can't be read as Parquet"):
             read_run(path, users=USERS, keys=KEYS, encode=encode)
+        with pytest.raises(DataError, match=r"run\.parquet: can't be read as Parquet"):
+            key_of(path)
         path.write_text("not parquet")

@@ -8,11 +8,16 @@ from headrace.contracts.lists import CandidateLists
 from headrace.data.features import Features, Timeline
 from headrace.testing.examples import history_of, some_candidates, some_interactions, some_lists, some_requests
 
-SIZES = {"user.age": 4, "item.colour": 3, "item.tags": 5, "item.geo.country/region%": 2}
+SIZES = {
+    "user.age": 4, "item.colour": 3, "item.tags": 5, "item.geo.country/region%": 2, "pair.item.count_7d": 6,
+    "pair.user.age*item.colour": 7,
+}  # fmt: skip
+VECTORS = np.random.default_rng(3).normal(size=(20, 5)).astype(np.float32)
+VECTORS[[0, 7]] = 0
 _NOTHING = Timeline(np.zeros(1, np.int64), np.zeros(0, np.int64), {})
 
 
-def featured(lists=None, sizes=SIZES):
+def featured(lists=None, sizes=SIZES, vectors=None):
     """interactions, the artifacts "features" and "candidate_lists", drawn codes throughout."""
     draw = np.random.default_rng(0)
     lists = lists or some_lists()
@@ -22,7 +27,10 @@ def featured(lists=None, sizes=SIZES):
     shapes = {name: (20, 3) if name == "item.tags" else (20,) for name in sizes if name.startswith("item")}
     codes = {name: draw.integers(sizes[name], size=shape).astype(np.int32) for name, shape in shapes.items()}
     interactions = replace(some_interactions(), features=codes)
-    return interactions, {"features": Features(_NOTHING, _NOTHING, sizes), "candidate_lists": lists}
+    there = lists.candidates.there
+    pairs = {n: (draw.integers(size, size=there.shape) * there).astype(np.int32) for n, size in sizes.items() if n[:4] == "pair"}
+    lists = replace(lists, candidates=replace(lists.candidates, features=pairs))
+    return interactions, {"features": Features(_NOTHING, _NOTHING, sizes, item_vectors=vectors), "candidate_lists": lists}
 
 
 def lists_with_a_rule(n=200):

@@ -73,6 +73,45 @@ def test_its_shapes_can_be_read_from_its_arrays_in_any_order(interactions):
     assert copy.item(torch.arange(20)).equal(fields.item(torch.arange(20)))
 
 
+def test_vectors_are_mapped_and_never_learned(interactions):
+    vectors = np.random.default_rng(1).normal(size=(20, 6)).astype(np.float32)
+    vectors[[0, 3]] = 0
+    with seeded(0, "fields"):
+        fields = FieldEmbeddings(FieldShapes.of(interactions, USERS, SIZES, vectors=vectors), item_dim=4, feature_dim=3)
+    fields.fill(interactions, vectors)
+    assert fields.item_width == 2 * 3 + 4
+    found = fields.item(torch.arange(20))
+    assert fields.from_vector is not None
+    assert_close(found[:, -4:], torch.from_numpy(vectors) @ fields.from_vector.weight.T)
+    assert not found[[0, 3], -4:].any(), "no text"
+    found.sum().backward()
+    assert fields.from_vector.weight.grad is not None
+    assert "vectors" not in dict(fields.named_parameters())
+
+
+def test_an_item_nobody_chose_is_known_by_its_vector_alone():
+    few = replace(interactions_of([[1, 1, 4]], 20), features={})
+    with seeded(0, "fields"):
+        fields = FieldEmbeddings(FieldShapes.of(few, [], {}, vectors=np.ones((20, 2), np.float32)), 4, 3)
+    fields.fill(few, np.ones((20, 2), np.float32))
+    assert np.flatnonzero(fields.items.weight.detach().numpy().any(1)).tolist() == [1, 4]
+
+
+def test_what_pairs_have_is_joined_in_the_order_of_names(interactions):
+    sizes = {**SIZES, "pair.b": 4, "pair.a": 3}
+    with seeded(0, "fields"):
+        fields = FieldEmbeddings(FieldShapes.of(interactions, USERS, sizes, pairs=["pair.b", "pair.a"]), 4, 3)
+    items, codes = torch.ones(2, 2, dtype=torch.int64), torch.tensor([[0, 1], [2, 1]])
+    found = fields.pair({"items": items, "pair.a": codes, "pair.b": codes + 1})
+    first, second = fields.pair_tables.values()
+    assert found.equal(torch.cat([first(codes), second(codes + 1)], -1))
+    assert found.shape[-1] == fields.pair_width
+    assert not found[0, 0, :3].any(), "unknown"
+    assert made(interactions).pair({"items": items}).shape == (2, 2, 0)
+    arrays = {f"fields.{name}": values for name, values in arrays_of(fields).items()}
+    assert FieldShapes.stored(arrays, "fields.").pairs == {"pair.a": 3, "pair.b": 4}
+
+
 def test_without_features(interactions):
     fields = made(replace(interactions, features={}))
     bare = FieldEmbeddings(FieldShapes.of(replace(interactions, features={}), [], {}), 4, 3)

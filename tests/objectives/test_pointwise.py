@@ -4,9 +4,9 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from headrace.contracts.seams import Services
+from headrace.contracts.seams import Outputs, Services
 from headrace.data.negatives import Uniform
-from headrace.objectives.pointwise import OneNegative, pointwise
+from headrace.objectives.pointwise import OneNegative, PointwiseChoice, pointwise
 from headrace.testing import check_loss, check_objective
 from headrace.testing.examples import some_list_rows
 
@@ -83,3 +83,27 @@ def test_negatives_are_drawn_from_the_steps_stream():
 
     assert loss(0).equal(loss(0))
     assert not loss(0).equal(loss(1))
+
+
+class Linear(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(6, 1)
+
+    def user(self, batch):
+        return {}
+
+    def score(self, state, candidates):
+        return Outputs({"choice": self.table(candidates["items"]).squeeze(-1)})
+
+
+def test_each_real_candidate_of_a_list_is_a_term():
+    """Padding is none; a list of which nothing was chosen is three."""
+    batch = {"items": torch.tensor([[1, 2, 0], [3, 4, 5]]), "label": torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])}
+    model, objective = Linear(), PointwiseChoice("choice")
+    check_objective(objective, model, batch)
+    with torch.no_grad():
+        model.table.weight.zero_()
+    loss = objective(model, batch, Services({}, torch.Generator()))["choice"]
+    assert loss.count == 5
+    assert_close(loss.mean, torch.tensor(math.log(2)))

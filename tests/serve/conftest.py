@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from headrace.cascade.run import build, open_run
+from headrace.contracts.serving import ServeConfig
 from headrace.serve.service import Service
-from headrace.serve.settings import ServeConfig
 from tests.cascade.shop import write_shop
 
 

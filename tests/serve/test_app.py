@@ -79,8 +79,8 @@ def test_the_same_request_gets_the_same_page(client):
 def test_an_event_changes_the_user_s_next_page_and_a_repeated_one_nothing(client):
     before = items(client.post("/v1/recommend", json={"user_id": "c3"}).json())
     sent = bought("c3", before[0], event_id="read-your-writes")
-    assert client.post("/v1/events", json=sent).json() == {"stored": 1, "repeated": 0}
-    assert client.post("/v1/events", json=[sent, sent]).json() == {"stored": 0, "repeated": 2}
+    assert client.post("/v1/events", json=sent).json() == {"stored": 1, "repeated": 0, "erased": 0}
+    assert client.post("/v1/events", json=[sent, sent]).json() == {"stored": 0, "repeated": 2, "erased": 0}
     assert before[0] not in items(client.post("/v1/recommend", json={"user_id": "c3"}).json())
 
 
@@ -161,7 +161,7 @@ def test_sigterm_finishes_answers_in_flight_and_flushes_logs_and_state(own_run):
     logged = pl.concat([EVENTS.schema().to_frame(), *served_events(logs)])
     assert sorted(logged["event_id"]) == ["e0", "e1", "e2"]
     with serving(own_run) as (client, _):
-        assert client.post("/v1/events", json=events).json() == {"stored": 0, "repeated": 3}
+        assert client.post("/v1/events", json=events).json() == {"stored": 0, "repeated": 3, "erased": 0}
         found = client.get(f"/v1/explain/{answers[0].json()['request_id']}").json()
         assert found["worked_out_again"]
         assert not {"p0", "p1", "p2"} & set(items(client.post("/v1/recommend", json={"user_id": "c5"}).json()))

@@ -2,9 +2,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from headrace.contracts.serving import ServeConfig
 from headrace.serve.explain import explain
 from headrace.serve.service import Service
-from headrace.serve.settings import ServeConfig
 from tests.serve.test_service import bought
 
 

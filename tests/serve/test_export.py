@@ -1,17 +1,21 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from headrace.data.rank_inputs import candidate_batch, user_batch
+from headrace.data.features import Features
+from headrace.data.rank_inputs import candidate_batch, pairs_in, user_batch
 from headrace.methods.rank.dcnv2 import DCNv2, DCNv2Config
 from headrace.methods.retrieve.sasrec import SASRec, SASRecConfig
 from headrace.nn.seeded import seeded
-from headrace.serve.accelerate import SCORE, USER, ScorerSessions, SequenceSession
-from headrace.serve.export import export_score, export_sequence, export_user
+from headrace.serve.accelerate import SCORE, USER, ScorerSessions, SequenceSession, TowerSession
+from headrace.serve.export import export_score, export_sequence, export_towers, export_user
 from headrace.testing.examples import some_allowed, some_candidates, some_interactions, some_requests
 from tests.methods.examples import SIZES, featured
 from tests.methods.prerank import test_two_tower
 from tests.methods.rank import test_din
+from tests.methods.retrieve import test_two_tower as test_retriever
 
 SMALL = DCNv2Config(item_dim=4, feature_dim=3, hidden=(8,), history=5, width=4, batch_size=8)
 
@@ -31,10 +35,8 @@ MAKERS = {
 }
 
 
-# Without user features DIN expands a tensor of no width, which the runtime refuses: it is served in torch (test_accelerate).
-@pytest.mark.parametrize(
-    ("name", "sizes"), [("dcnv2", SIZES), ("dcnv2", {}), ("two_tower", SIZES), ("two_tower", {}), ("din", SIZES)]
-)
+@pytest.mark.parametrize("sizes", [SIZES, {}], ids=["features", "no features"])
+@pytest.mark.parametrize("name", MAKERS)
 def test_an_exported_scorer_is_the_eager_one(name, sizes, tmp_path):
     model = MAKERS[name](sizes).eval()
     export_user(model, tmp_path / USER)
@@ -46,11 +48,36 @@ def test_an_exported_scorer_is_the_eager_one(name, sizes, tmp_path):
         candidates = some_candidates(requests, 20, width, seed=width)
         seen = ["one", "two"] if "retrieval" in model.candidate_schema else []
         requests = type(requests)(requests.ids, requests.users, requests.at_us, requests.history, ages)
-        user, batch = user_batch(requests, model.schema), candidate_batch(candidates, seen)
+        pairs = pairs_in(model.candidate_schema)
+        codes = {one: np.random.default_rng(width).integers(sizes[one], size=candidates.items.shape) for one in pairs}
+        candidates = replace(candidates, features=codes)
+        user, batch = user_batch(requests, model.schema), candidate_batch(candidates, seen, pairs)
         batch["items"][0, 0] = 999  # of a catalogue that has grown
         with torch.inference_mode():
             eager = next(iter(model.score(model.user(user), batch).logits.values()))
         torch.testing.assert_close(sessions.score(sessions.user(user), batch).logits["score"], eager, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [{}, {"user.group": 3, "item.kind": 4}], ids=["no features", "features"])
+def test_exported_towers_propose_the_same(sizes, tmp_path):
+    interactions = some_interactions()
+    codes = {name: np.arange(20, dtype=np.int32) % size for name, size in sizes.items() if name[0] == "i"}
+    groups = np.arange(interactions.n_users, dtype=np.int32) % 3
+    users = test_retriever.users_of(interactions.n_users, **({"user.group": groups} if sizes else {}))
+    features = Features(test_retriever.NOTHING, users, sizes)
+    model, made = test_retriever.learned(replace(interactions, features=codes), features)
+    test_retriever.trained(model, made, epochs=1)
+    model.eval()
+    export_towers(model, tmp_path / "towers.onnx")
+    session = TowerSession(model, tmp_path / "towers.onnx", "two_tower")
+    for rows, longest in ((1, 3), (9, 12)):
+        requests = some_requests(rows + 1, longest=longest, seed=rows)
+        requests = replace(requests, features={"user.group": np.arange(rows + 1, dtype=np.int32) % 3})
+        requests.history.items[0] = 999
+        allowed = some_allowed(requests)
+        found, eager = session.retrieve(requests, 8, allowed), model.retrieve(requests, 8, allowed)
+        np.testing.assert_array_equal(found.items, eager.items)
+        np.testing.assert_allclose(found.scores["two_tower"], eager.scores["two_tower"], atol=1e-5)
 
 
 @pytest.fixture(scope="module")

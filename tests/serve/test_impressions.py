@@ -20,8 +20,11 @@ def shown(service):
     return found
 
 
-def log_of(service, root, share=1.0, waiting=100, count=lambda *_: None):
-    return ImpressionLog(root, service.names.ids, share=share, waiting=waiting, rotate_s=1000.0, count=count)
+def log_of(service, root, share=1.0, waiting=100, count=lambda *_: None, erased=()):
+    return ImpressionLog(
+        root, service.names.ids, share=share, waiting=waiting, rotate_s=1000.0, count=count,
+        erased=lambda users: np.isin(users, list(erased)),
+    )  # fmt: skip
 
 
 def test_rows_are_the_contract_s(service, shown, tmp_path):
@@ -104,3 +107,15 @@ def test_a_disk_that_refuses_is_counted_and_the_log_goes_on(service, shown, tmp_
         log.put(one)
     log.close()
     assert counts == {"written": 0, "dropped": len(shown)}
+
+
+def test_who_was_erased_while_answers_waited_is_not_logged(service, shown, tmp_path):
+    counts = {"written": 0, "dropped": 0, "erased": 0}
+    log = log_of(service, tmp_path, count=lambda name, n: counts.update({name: counts[name] + n}), erased=["c3", "c7"])
+    for one in shown:
+        log.put(one)
+    log.close()
+    assert counts == {"written": len(shown) - 2, "dropped": 0, "erased": 2}
+    requests, candidates = (pl.read_parquet(sorted((tmp_path / name).glob("*/*.parquet"))) for name in ("requests", "candidates"))
+    assert set(requests["user_id"]) == {f"c{n}" for n in range(30)} - {"c3", "c7"}
+    assert set(candidates["request_id"]) == set(requests["request_id"])

@@ -29,10 +29,20 @@ def test_the_same_event_is_one_event_with_an_id_and_without(state):
     for one in (event(), event(event_id="mine")):
         assert intake.take([one], NOW_US).stored == 1
         assert intake.take([one], NOW_US + 60_000_000).repeated == 1
-    assert intake.take([event(item_id="i2"), event(), event(item_id="i2")], NOW_US).model_dump() == {"stored": 1, "repeated": 2}
+    assert intake.take([event(item_id="i2"), event(), event(item_id="i2")], NOW_US).model_dump() == {
+        "stored": 1, "repeated": 2, "erased": 0,
+    }  # fmt: skip
     _, rows = state.pending()
     assert rows["event_id"].n_unique() == len(rows) == 3
     assert rows["received_at"].dt.timestamp("us").to_list() == [NOW_US] * 3
+
+
+def test_an_erased_user_s_event_is_taken_from_the_caller_and_kept_nowhere(state):
+    intake = Intake(state, DataConfig(events="e.csv"), KINDS)
+    state.forget("u1")
+    received = intake.take([event(), event(user_id="u2"), event(user_id="u2")], NOW_US)
+    assert (received.stored, received.repeated, received.erased) == (1, 1, 1)
+    assert state.pending()[1]["user_id"].to_list() == ["u2"]
 
 
 @pytest.mark.parametrize(

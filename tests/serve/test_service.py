@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -5,13 +7,15 @@ import torch
 
 from headrace.cascade.answers import answer
 from headrace.contracts.requests import Slates
+from headrace.contracts.serving import ServeConfig
+from headrace.data.consent import Impersonal
 from headrace.data.rank_inputs import candidate_batch, user_batch
 from headrace.serve.asked import Asked
 from headrace.serve.explain import explain
 from headrace.serve.impressions import logged_candidates, logged_request
 from headrace.serve.messages import Event, Refused
 from headrace.serve.service import Service
-from headrace.serve.settings import ServeConfig
+from tests.data.tables import write_tables
 
 USERS = [f"c{n}" for n in range(40)]
 
@@ -119,6 +123,25 @@ def test_an_unknown_user_gets_the_fallback_and_is_told_so(service):
     assert found is not None
     assert "no history" in found.rules[-1]
     assert all(one.proposed_by in (["popularity"], ["fallback"]) for one in found.items)
+
+
+def test_who_does_not_consent_is_answered_as_nobody(service, tmp_path):
+    """From the moment it says so; the same request of somebody unknown gets the same page. What they do is still kept."""
+    users = {"user_id": ["c1", "c1"], "valid_from": [0, service.now_us() + 10**9], "consent_personalise": [False, True]}
+    service.impersonal = Impersonal(write_tables(tmp_path / "tables", [("c1", "p1", 1)], users=users))
+    assert service.receive([bought("c1", "p3")]).stored == 1
+    given = service.recommend("c1", "r1")
+    asked = service.requests(given.asked)
+    assert (asked.users[0], len(asked.history.items)) == (0, 0)
+    assert not any("because of" in reason for one in given.page for reason in one.reasons)
+    found = explain(service, "r1")
+    assert found is not None
+    assert found.rules[-1].startswith("consent_personalise = false")
+    with_consent = replace(given.asked, at_us=given.asked.at_us + 2 * 10**9)
+    assert len(service.requests(with_consent).history.items) > 10
+    again = replace(given.asked, user_id="nobody")
+    walked, nobody = service.walk(given.asked), service.walk(again)
+    assert walked.slates.items.tolist() == nobody.slates.items.tolist()
 
 
 def test_its_clock_never_says_the_same_twice(pipeline, tmp_path):

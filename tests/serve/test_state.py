@@ -2,11 +2,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from headrace.contracts.errors import ConfigError
 from headrace.contracts.kinds import Kind
 from headrace.contracts.requests import Int64
 from headrace.contracts.tables import EVENTS
 from headrace.data.log import Log
 from headrace.data.shape import in_shape
+from headrace.serve.database import Database
 from headrace.serve.state import LayeredState, OnlineState
 from tests.data.tables import some_events, write_tables
 
@@ -118,7 +120,44 @@ def test_a_user_is_forgotten_and_nobody_else(tables, folder):
     assert state.forget("new") == 2
     assert state.history(["new", "newer"], np.array([200, 200])).lengths.tolist() == [0, 1]
     assert state.pending()[1]["user_id"].to_list() == ["newer"]
+    assert not state.append(row("new", "i3", 300, "back")).any(), "nothing of theirs is taken in again"
+    state.forget("u1")
+    assert state.history(["u1", "u2"], np.array([200, 200])).lengths.tolist()[0] == 0, "the build below still knows them"
+    assert state.history(["u2"], np.array([200])).lengths[0] > 0
+    assert state.numbers(["u1", "u2"])[0] == 0
+    state.rebuild([row("new", "i3", 100, "e0"), row("newer", "i4", 110, "e9")])
+    assert state.history(["new", "newer"], np.array([200, 200])).lengths.tolist() == [0, 2]
     state.close()
+
+
+def test_late_events_are_known_alike_online_and_offline(tables, folder, tmp_path):
+    """A build that has read them, one that has them in its upper layer, and one half and half."""
+    delay_us = pl.Series(np.random.default_rng(1).integers(0, 15, N_EVENTS) * (np.arange(N_EVENTS) % 4 == 0))
+    happened = pl.col("at").dt.timestamp("us")
+    late = events_of(tables).with_columns(received_at=(happened + delay_us).cast(EVENTS.schema()["at"]))
+    late.write_parquet(tables / "events.parquet")
+    early = tmp_path / "early"
+    early.mkdir()
+    for side in ("items", "users"):
+        pl.read_parquet(tables / f"{side}.parquet").write_parquet(early / f"{side}.parquet")
+    late.filter(happened < 20).write_parquet(early / "events.parquet")
+    whole, state = Log.from_tables(tables), LayeredState(folder, Log.from_tables(early), "k", map_gb=0.1)
+    state.append(late.filter(happened >= 20))
+    moments = np.arange(0, LAST_US + 20)
+    users, moments = np.repeat(np.arange(1, 13, dtype=np.int32), len(moments)), np.tile(moments, 12)
+    for newest in (None, 5):
+        found = state.history([str(name) for name in whole.users.decode(users)], moments, newest)
+        assert_same(found, whole.store.as_of(users, moments, newest))
+    assert whole.store.received is not None
+    state.close()
+
+
+def test_one_server_a_run(tables, folder):
+    state = LayeredState(folder, Log.from_tables(tables), "k", map_gb=0.1)
+    with pytest.raises(ConfigError, match="One server a run"):
+        Database(folder, 0.1, sole=True)
+    state.close()
+    Database(folder, 0.1, sole=True).close()
 
 
 def test_it_is_there_after_a_restart_and_a_build_that_read_it_takes_it_out(tables, folder, tmp_path):

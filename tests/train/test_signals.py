@@ -12,6 +12,14 @@ from tests.train.small import CONFIG, Rows, learned, model_of, weights
 ASKING = (signal.SIGINT, signal.SIGTERM)
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """A background shell hands SIGINT down ignored, and what is ignored stays so: these tests are of a process that hears it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def send(number):
     return lambda: os.kill(os.getpid(), number)
 

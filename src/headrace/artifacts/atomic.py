@@ -40,6 +40,8 @@ def place(path: Path, text: str) -> None:
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut after the rename can leave an empty file under the name
         os.replace(name, path)
     except BaseException as error:
         os.unlink(name)

@@ -17,10 +17,13 @@ log = logging.getLogger(__name__)
 
 
 class Graph:
-    """reused, made: which stages were found and which were worked out, by kind and name, each once, in order."""
+    """reused, made: which stages were found and which were worked out, by kind and name, each once, in order.
 
-    def __init__(self, store: Store, progress: Progress = silent):
-        self.store, self.progress = store, progress
+    read_only: what is not there is an error. Who serves a build must not train in its stead.
+    """
+
+    def __init__(self, store: Store, progress: Progress = silent, *, read_only: bool = False):
+        self.store, self.progress, self.read_only = store, progress, read_only
         self.reused: list[str] = []
         self.made: list[str] = []
         self._open: dict[str, Artifact] = {}  # a stage asked for again is not checked byte by byte again
@@ -43,6 +46,11 @@ class Graph:
         if key in self._open:
             return self._open[key]
         found = self.store.find(kind, key)
+        if found is None and self.read_only:
+            raise ArtifactError(
+                f"{self.store.root}: {label} is not there as this plan and version make it: the build was not finished, "
+                "a user was forgotten, or the code or the files have changed since. Run headrace build again."
+            )
         if found is None:
             # Another build of this folder may be at the same stage: it is waited for, and what it makes is used.
             with self.store.locked(key):

@@ -6,7 +6,7 @@
 Names are read once and kept: they are most of an answer's time otherwise.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -64,7 +64,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Answered:
-    """position from 1. propensity: its chance in that slot. rank: its place in the last stage's order, from 1."""
+    """position from 1. propensity: its chance in that slot. rank: its place in the last stage's order, from 1.
+
+    reasons: what matters most: who proposed it best, its rank, whether a rule or chance put it here. details: every stage's.
+    """
 
     position: int
     item_id: str
@@ -72,6 +75,7 @@ class Answered:
     propensity: float
     rank: int
     reasons: list[str]
+    details: list[str]
 
     def as_dict(self) -> dict[str, Any]:
         return vars(self)
@@ -85,8 +89,7 @@ def walk(cascade: Cascade, requests: Requests, *, seed: int, timed: Timed = lamb
     for scoring in cascade.scorings:
         with timed(scoring.stage):
             everything = score([replace(scoring, keep=found.items.shape[1])], requests, found)
-            best = {name: values[:, : scoring.keep] for name, values in everything.scores.items()}
-            scored[scoring.stage], found = everything, Candidates(everything.items[:, : scoring.keep], best)
+            scored[scoring.stage], found = everything, everything.top(scoring.stage, scoring.keep)
     with timed("page"):
         found = cascade.with_pins(requests, found)
         slates = cascade.page.act(requests, found, seed=seed)
@@ -114,22 +117,32 @@ def pages(cascade: Cascade, names: Names, walked: Walk) -> list[list[Answered]]:
         slots = np.flatnonzero(slates.items[row]).tolist()
         made = steps(walked, row, slates.items[row, slots].tolist())
         for slot, judged in zip(slots, made, strict=True):
-            item = int(slates.items[row, slot])
+            item, chance = int(slates.items[row, slot]), float(slates.propensity[row, slot])
             place = int(np.flatnonzero(candidates.items[row] == item)[0])
-            reasons = [f"rule: {name}" for name in rules[row][slot]]
-            reasons += [f"{one.stage} put it {one.rank} of {one.of}" for one in judged if one.stage != last]
-            reasons += [
-                f"because of {names.titles[past[row, slot]]} ({name})" for name, past in because.items() if past[row, slot]
-            ]
-            chance = float(slates.propensity[row, slot])
-            scored = any(one.stage == last for one in judged)  # a pinned item may be one that nobody proposed
-            if scored:
-                reasons.append(f"ranked {place + 1} of {int(candidates.there[row].sum())}")
-            if scored and place > slot and chance < 1:
-                reasons.append(f"shown by chance {chance:.3f} (exploration)")
-            page.append(Answered(slot + 1, names.ids[item], names.titles[item], chance, place + 1, reasons))
+            past = {name: names.titles[items[row, slot]] for name, items in because.items() if items[row, slot]}
+            named = [f"rule: {name}" for name in rules[row][slot]]
+            ranked = [f"ranked {one.rank} of {one.of}" for one in judged if one.stage == last]
+            if ranked and place > slot and chance < 1:  # a pinned item may be one that nobody proposed, and so have no rank
+                ranked.append("shown by chance (exploration)")
+            proposals = [one for one in judged if one.stage in walked.recalled.scores]
+            reasons = [*named, *_best(proposals, past), *ranked]
+            details = [*named, *(f"{one.stage} put it {one.rank} of {one.of}" for one in judged if one.stage != last)]
+            details += [*(f"because of {title} ({name})" for name, title in past.items()), *ranked]
+            page.append(Answered(slot + 1, names.ids[item], names.titles[item], chance, place + 1, reasons, details))
         found.append(page)
     return found
+
+
+def _best(proposals: Sequence[Step], past: Mapping[str, str]) -> list[str]:
+    """Who proposed it best, and because of what: by that retriever if it can say so, else by the first that can."""
+    if not proposals:
+        return []
+    best = min(proposals, key=lambda one: (one.rank, -one.of))
+    said = f"{best.stage} put it {best.rank} of {best.of}"
+    source = best.stage if best.stage in past else next(iter(past), None)
+    if source is None:
+        return [said]
+    return [f"{said}, because of {past[source]}" + ("" if source == best.stage else f" ({source})")]
 
 
 def steps(walked: Walk, row: int, items: Sequence[int]) -> list[list[Step]]:
@@ -137,13 +150,13 @@ def steps(walked: Walk, row: int, items: Sequence[int]) -> list[list[Step]]:
     outcomes = [(stage, walked.recalled.items[row], scores[row]) for stage, scores in walked.recalled.scores.items()]
     outcomes += [(stage, found.items[row], found.scores[stage][row]) for stage, found in walked.scored.items()]
     made: list[list[Step]] = [[] for _ in items]
+    wanted = np.array(items, np.int32)
     for stage, asked, scores in outcomes:
         known = ~np.isnan(scores)
-        best_last = np.sort(scores[known])
-        score_of = dict(zip(asked[known].tolist(), scores[known].tolist(), strict=True))
-        for item, mine in zip(items, made, strict=True):
-            score = score_of.get(item)
-            if score is not None:
-                better = len(best_last) - int(np.searchsorted(best_last, np.float32(score), side="right"))
-                mine.append(Step(stage, score, better + 1, len(best_last)))
+        asked, scores = asked[known], scores[known]
+        which, place = np.nonzero(wanted[:, None] == asked)
+        theirs = scores[place]
+        better = (scores > theirs[:, None]).sum(1)
+        for item, given, ahead in zip(which.tolist(), theirs.tolist(), better.tolist(), strict=True):
+            made[item].append(Step(stage, given, ahead + 1, len(scores)))
     return made

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from headrace.cascade.join import join
-from headrace.cascade.scoring import Scoring, propose, score
+from headrace.cascade.scoring import Scoring, propose, score, with_pairs
 from headrace.contracts.requests import Allowed, Bool, Candidates, Float64, Requests, Slates
 from headrace.contracts.seams import Pinning, Policy, Retriever
+from headrace.data.features import Features
 
 _ROWS_AT_ONCE = 256  # a retriever scores [rows, catalogue], the ranker [rows, candidates, width]
 
@@ -16,6 +17,7 @@ class Cascade:
     """retrievers: those whose proposals are joined, in the order the scorers know. fallback: (name, retriever).
 
     It finds its own candidates, so it is asked with None. seen_items: whether what a user had before may come again.
+    features: what candidates carry is read from them; None: they carry nothing.
     """
 
     def __init__(
@@ -29,9 +31,11 @@ class Cascade:
         slots: int,
         available: Bool,
         seen_items: bool,
+        features: Features | None = None,
     ):
         self.retrievers, self.fallback, self.scorings, self.page = retrievers, fallback, scorings, page
         self.k, self.slots, self.available, self.seen_items = k, slots, available, seen_items
+        self.features = features
 
     @property
     def policy_id(self) -> str:
@@ -46,6 +50,10 @@ class Cascade:
 
     def recall(self, requests: Requests) -> Candidates:
         """All retrievers' proposals, joined. Where they leave a page short, the fallback's too, under the name "fallback"."""
+        found = self._proposed(requests)
+        return found if self.features is None else with_pairs(self.features, requests, found)
+
+    def _proposed(self, requests: Requests) -> Candidates:
         allowed = self.allowed(requests)
         found = propose(self.retrievers, requests, self.k, allowed)
         short = found.there.sum(1) < self.slots

@@ -5,15 +5,16 @@ from pathlib import Path
 
 import polars as pl
 
-from headrace.cascade.evaluation import deepest, judged, test_requests, wide
+from headrace.cascade.evaluation import deepest, test_requests, wide
 from headrace.cascade.join import stacked
+from headrace.cascade.judge import Judge
 from headrace.cascade.pipeline import Pipeline
 from headrace.contracts.errors import DataError
 from headrace.contracts.requests import Candidates
 from headrace.contracts.tables import TIME
 from headrace.evaluate.lists import RankedLists
 from headrace.evaluate.rows import Row
-from headrace.evaluate.trec import read_run
+from headrace.evaluate.trec import key_of, read_run
 
 _AT_ONCE = 256
 
@@ -29,7 +30,7 @@ def compare_retrievers(pipeline: Pipeline, names: Sequence[str]) -> list[Row]:
             parts[name].append(retriever.retrieve(part, wanted, pipeline.allowed(part, pipeline.cuts.test_us)))
         pipeline.graph.progress("evaluate", rows.stop, len(requests))
     lists = {name: RankedLists(requests.users, wide(stacked(found).items, wanted)) for name, found in parts.items()}
-    return judged(pipeline, "retrieve", lists, requests, answers)
+    return Judge(pipeline, requests, answers).rows("retrieve", lists)
 
 
 def judge_run(pipeline: Pipeline, path: Path, name: str) -> list[Row]:
@@ -38,18 +39,22 @@ def judge_run(pipeline: Pipeline, path: Path, name: str) -> list[Row]:
     wanted = deepest(pipeline)
     if not path.is_file():
         raise DataError(f"{path}: there is no such file. Write the requests with --requests, answer them, then name the answers.")
-    by_user = "request_id" not in pl.read_parquet_schema(path)
+    by_user = key_of(path) == "user_id"
     keys = [key or "" for key in pipeline.log.users.decode(requests.users)] if by_user else requests.ids.tolist()
     theirs = read_run(path, users=requests.users, keys=keys, encode=pipeline.log.items.encode, depth=wanted)
     baseline = pipeline.plan.evaluate.baseline
     ours = pipeline.load_retriever(baseline, final=True)
     parts = [ours.retrieve(part, wanted, pipeline.allowed(part, pipeline.cuts.test_us)) for _, part in requests.chunks(_AT_ONCE)]
+    name = f"{name} (theirs)" if name == baseline else name
     lists = {baseline: RankedLists(requests.users, wide(stacked(parts).items, wanted)), name: theirs}
-    return judged(pipeline, "run", lists, requests, answers)
+    return Judge(pipeline, requests, answers).rows("run", lists)
 
 
 def write_requests(pipeline: Pipeline, path: Path) -> None:
-    """What another system has to answer: request_id, user_id, at, and the history as of then (item ids, oldest first)."""
+    """What another system has to answer: request_id, user_id, at, and the history as of then (item ids, oldest first).
+
+    No `at` where the split counts steps in place of times.
+    """
     requests, _ = test_requests(pipeline)
     past = requests.history
     items = pl.Series("item_id", pipeline.log.items.decode(past.items), dtype=pl.String)
@@ -59,6 +64,8 @@ def write_requests(pipeline: Pipeline, path: Path) -> None:
     }).with_row_index("row")  # fmt: skip
     whole = table.join(histories.with_columns(pl.col("row").cast(pl.UInt32)), on="row", how="left", maintain_order="left")
     named = whole.drop("row").rename({"item_id": "history"}).with_columns(pl.col("at").cast(TIME))
+    if pipeline.log.clock == "ordinal":
+        named = named.drop("at")
     temporary = path.with_name(f".{path.name}.tmp")
     named.write_parquet(temporary)
     temporary.replace(path)

@@ -1,8 +1,9 @@
-"""The cascade measured end to end on the test window, stage by stage, against a named baseline.
+"""The cascade measured end to end on the test window, stage by stage, against a named baseline and its own best retriever.
 
 Every step of the window is a request as of its moment, so histories grow as they would when serving; fits stop at the cut.
 Rows: each retriever alone (stage "retrieve"), the ranked candidates ("rank"), the page as shown ("page": the price of exploring
-is the difference), and how much of what was right is still there after each stage.
+is the difference), and how much of what was right is still there after each stage. The best retriever is chosen on a window
+before the test one, so the test window has no say in what the cascade is set against.
 """
 
 from collections.abc import Mapping
@@ -13,22 +14,24 @@ import numpy as np
 import polars as pl
 
 from headrace.artifacts.store import Draft
+from headrace.cascade.impressions import measure_impressions
 from headrace.cascade.join import stacked
+from headrace.cascade.judge import BEYOND_K, Judge
 from headrace.cascade.pipeline import Pipeline
 from headrace.cascade.scoring import score
+from headrace.cascade.validation import ndcg_of_retriever
 from headrace.contracts.config import as_dict
 from headrace.contracts.requests import Candidates, Float64, History, Int32, Requests
 from headrace.evaluate.bootstrap import by_user
-from headrace.evaluate.compare import compare
 from headrace.evaluate.lists import RankedLists, Relevant
 from headrace.evaluate.ranking import measure, parse_metric
+from headrace.evaluate.report import versus_in_words
 from headrace.evaluate.rows import Row
-from headrace.evaluate.slices import standard_slices
 
-SPLIT = "global temporal"
 RECALLED = "recalled"
 Losses = list[tuple[str, int, float]]
 _AT_ONCE = 256
+_REVISION = 2
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,8 @@ def evaluate_cascade(pipeline: Pipeline) -> Measured:
         pl.DataFrame([vars(row) for row in measured.rows], infer_schema_length=None).write_parquet(draft.path / "rows.parquet")
         draft.metrics = {"losses": measured.losses, "facts": measured.facts}
 
-    artifact = pipeline.graph.stage(
-        "evaluation", make, config={**as_dict(plan.evaluate), "seed": plan.seed}, inputs={"generation": pipeline.generation}
-    )
+    config, inputs = {**as_dict(plan.evaluate), "seed": plan.seed}, {"generation": pipeline.generation}
+    artifact = pipeline.graph.stage("evaluation", make, config=config, inputs=inputs, revision=_REVISION)
     rows = [Row(**values) for values in pl.read_parquet(artifact.path / "rows.parquet").to_dicts()]
     metrics = artifact.manifest.metrics
     return Measured(rows, [(stage, k, value) for stage, k, value in metrics["losses"]], metrics["facts"])
@@ -59,30 +61,12 @@ def evaluate_cascade(pipeline: Pipeline) -> Measured:
 
 def test_requests(pipeline: Pipeline) -> tuple[Requests, History]:
     """The steps of the test window that everything is judged on."""
-    return pipeline.requests(pipeline.cuts.test_us, pipeline.cuts.last_us + 1, pipeline.plan.evaluate.most_requests)
-
-
-def judged(pipeline: Pipeline, stage: str, lists: Mapping[str, RankedLists], requests: Requests, answers: History) -> list[Row]:
-    """One table: methods that answered the same requests, against the plan's baseline, by slice."""
-    plan = pipeline.plan
-    relevant = Relevant.from_pairs(answers.rows(), answers.items, len(requests))
-    counts = pipeline.log.interactions(pipeline.cuts.test_us).item_counts()
-    return compare(
-        lists,
-        relevant,
-        stage=stage,
-        split=SPLIT,
-        baseline=plan.evaluate.baseline,
-        metrics=plan.evaluate.metrics,
-        slices=standard_slices(relevant, requests.history.lengths, counts),
-        seed=plan.evaluate.seed,
-        resamples=plan.evaluate.resamples,
-    )
+    return pipeline.requests(pipeline.cuts.asked_us, pipeline.cuts.last_us + 1, pipeline.plan.evaluate.most_requests)
 
 
 def deepest(pipeline: Pipeline) -> int:
-    """The largest cut-off of the plan's metrics."""
-    return max(parse_metric(metric).k for metric in pipeline.plan.evaluate.metrics)
+    """The largest cut-off of what is measured."""
+    return max(BEYOND_K, *(parse_metric(metric).k for metric in pipeline.plan.evaluate.metrics))
 
 
 def _measure(pipeline: Pipeline) -> Measured:
@@ -90,11 +74,45 @@ def _measure(pipeline: Pipeline) -> Measured:
     wanted = deepest(pipeline)
     found = _answer(pipeline, requests, wanted)
     lists = {name: RankedLists(requests.users, wide(items, wanted)) for name, items in found.items()}
+    judge, alone = Judge(pipeline, requests, answers), _retrievers_alone(pipeline)
+    best = max(alone, key=lambda name: alone[name])
     rows: list[Row] = []
-    for stage, methods in _stages(pipeline).items():
-        rows += judged(pipeline, stage, {method: lists[name] for method, name in methods.items()}, requests, answers)
-    relevant = Relevant.from_pairs(answers.rows(), answers.items, len(requests))
-    return Measured(rows, _losses(pipeline, found, requests, relevant), _facts(pipeline, requests, answers))
+    for stage, methods in _stages(pipeline, best).items():
+        further = () if stage == "retrieve" else (best,)
+        rows += judge.rows(stage, {method: lists[name] for method, name in methods.items()}, further)
+    facts = _facts(pipeline, requests, answers) | {"best retriever": _against_best(pipeline, rows, best, alone)}
+    shown, more_facts = measure_impressions(pipeline)
+    return Measured(rows + shown, _losses(pipeline, found, requests, judge.relevant), facts | more_facts)
+
+
+def _retrievers_alone(pipeline: Pipeline) -> dict[str, float]:
+    """NDCG@10 of each retriever of the cascade on the first scorer's window, as it was fitted before that window."""
+    start, end = pipeline.window(pipeline.scoring_stages[0])
+    requests, answers = pipeline.requests(start, end, pipeline.plan.evaluate.most_requests)
+    available, seen_items = pipeline.log.available(start), pipeline.plan.page.seen_items
+    return {
+        name: ndcg_of_retriever(pipeline.load_retriever(name, final=False), requests, answers, available, seen_items=seen_items)
+        for name in pipeline.plan.retrieve.use
+    }
+
+
+def _against_best(pipeline: Pipeline, rows: list[Row], best: str, alone: Mapping[str, float]) -> dict[str, str]:
+    """Which retriever is the best, how it was chosen, and what the ranked list and the page gain or lose against it alone."""
+    window = pipeline.cuts.says(*pipeline.window(pipeline.scoring_stages[0]))
+    said = {
+        "alone": best,
+        "chosen by": f"NDCG@10 on {window}, before the test window: "
+        + ", ".join(f"{name} {value:.3f}" for name, value in sorted(alone.items(), key=lambda pair: -pair[1])),
+    }
+    for row in rows:
+        if (
+            row.stage in ("rank", "page")
+            and row.slice == "all"
+            and row.baseline == best
+            and row.metric in pipeline.plan.evaluate.metrics
+        ):
+            said[f"{row.stage} against it, {row.metric}"] = versus_in_words(row)
+    return said
 
 
 def _answer(pipeline: Pipeline, requests: Requests, wanted: int) -> dict[str, Int32]:
@@ -117,13 +135,15 @@ def _answer(pipeline: Pipeline, requests: Requests, wanted: int) -> dict[str, In
     return {name: stacked(found).items for name, found in parts.items()}
 
 
-def _stages(pipeline: Pipeline) -> Mapping[str, Mapping[str, str]]:
-    """stage -> method -> the list that is its answer; the baseline stands in every one."""
+def _stages(pipeline: Pipeline, best: str) -> Mapping[str, Mapping[str, str]]:
+    """stage -> method -> the list that is its answer; the baseline stands in every one, the best retriever too."""
     plan = pipeline.plan
     stages: dict[str, dict[str, str]] = {"retrieve": {name: name for name in plan.retrievers}}
-    for stage in pipeline.scoring_stages:
-        stages[stage] = {plan.evaluate.baseline: plan.evaluate.baseline, getattr(plan, stage).use: stage}
-    return {**stages, "page": {plan.evaluate.baseline: plan.evaluate.baseline, plan.page.use: "page"}}
+    for stage in [*pipeline.scoring_stages, "page"]:
+        use = getattr(plan, stage).use
+        beside = {name: name for name in (plan.evaluate.baseline, best)}
+        stages[stage] = {**beside, f"{use} ({stage})" if use in beside else use: stage}
+    return stages
 
 
 def _losses(pipeline: Pipeline, found: Mapping[str, Int32], requests: Requests, relevant: Relevant) -> Losses:
@@ -145,8 +165,7 @@ def _mean_over_users(requests: Requests, values: Float64) -> float:
 
 def _facts(pipeline: Pipeline, requests: Requests, answers: History) -> dict[str, Any]:
     """Counts first; a nested mapping is a group of its own in the report."""
-    cuts, summary = pipeline.cuts, pipeline.tables.manifest.metrics
-    set_aside = {f"{table}: {reason}": rows for table, found in summary["quarantined"].items() for reason, rows in found.items()}
+    cuts, set_aside = pipeline.cuts, pipeline.set_aside
     return {
         "events": len(pipeline.log.store.events.items),
         "users": len(pipeline.log.users) - 1,
@@ -160,10 +179,10 @@ def _facts(pipeline: Pipeline, requests: Requests, answers: History) -> dict[str
             "rows set aside": sum(set_aside.values()),
         },
         "split": {
-            "kind": SPLIT,
-            "retrievers stop training on": f"{_day(cuts.valid_us)} to {_day(cuts.prerank_us)}",
+            "kind": pipeline.split_name,
+            "retrievers stop training on": cuts.says(cuts.valid_us, cuts.prerank_us),
             **{f"{stage} learns from": _learned_from(pipeline, stage) for stage in pipeline.scoring_stages},
-            "test": f"{_day(cuts.test_us)} to {_day(cuts.last_us)}: {len(requests):,} steps, {len(answers.items):,} answers",
+            "test": f"{cuts.says(cuts.asked_us, cuts.last_us + 1)}: {len(requests):,} steps, {len(answers.items):,} answers",
         },
         "build": {"generation": pipeline.generation.key[:16], "seed": pipeline.plan.seed},
         **({"rows set aside": set_aside} if set_aside else {}),
@@ -173,13 +192,9 @@ def _facts(pipeline: Pipeline, requests: Requests, answers: History) -> dict[str
 def _learned_from(pipeline: Pipeline, stage: str) -> str:
     start, end = pipeline.window(stage)
     lists = pipeline.candidate_lists(stage).manifest.metrics
-    return f"{_day(start)} to {_day(end)}: {lists['requests']:,} requests, {lists['recall']:.3f} of their answers proposed"
+    return f"{pipeline.cuts.says(start, end)}: {lists['requests']:,} requests, {lists['recall']:.3f} of their answers proposed"
 
 
 def wide(items: Int32, width: int) -> Int32:
     """Padded with empty places."""
     return np.pad(items, ((0, 0), (0, max(width - items.shape[1], 0))))
-
-
-def _day(time_us: int) -> str:
-    return str(np.datetime64(time_us, "us").astype("datetime64[D]"))

@@ -3,22 +3,26 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from headrace.artifacts.arrays import load_arrays, save_arrays
 from headrace.artifacts.store import Artifact, Draft
 from headrace.build.graph import Graph
+from headrace.cascade.item_vectors import item_vectors, load_item_vectors
 from headrace.cascade.plan import Plan
+from headrace.cascade.timeless import refuse_times
 from headrace.contracts.config import as_dict, digest
 from headrace.contracts.errors import DataError
 from headrace.contracts.requests import Allowed, History, Int32, Int64, Requests
-from headrace.data.clocks import need_times
+from headrace.data.clocks import Clock, clock_of
 from headrace.data.features import Features
 from headrace.data.forget import ERASED, erased_users
 from headrace.data.importing import import_log
 from headrace.data.log import Log
-from headrace.data.splits import Cuts, temporal_cuts
+from headrace.data.splits import Cuts
+from headrace.data.step_clock import cuts_of, held_out, step_times
 
 _NEWEST = 1000  # events of history a request carries
 
@@ -30,6 +34,9 @@ class Logged:
     plan: Plan
     graph: Graph
     sources: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        refuse_times(self.plan)
 
     @cached_property
     def tables(self) -> Artifact:
@@ -53,33 +60,51 @@ class Logged:
 
         return self.graph.stage("tables", make, config=config, personal=True)
 
+    @property
+    def set_aside(self) -> dict[str, int]:
+        """Bad rows of the log, by table and reason."""
+        found = self.tables.manifest.metrics["quarantined"]
+        return {f"{table}: {reason}": rows for table, reasons in found.items() for reason, rows in reasons.items()}
+
     def _erased(self) -> list[str]:
         return erased_users(self.graph.store.root / ERASED)
 
     @cached_property
     def histories(self) -> Artifact:
-        """Every user's events in one store, memory-mapped from here on."""
+        """Every user's events in one store, on the clock that the split cuts, memory-mapped from here on."""
         kinds, seed, counted = self.plan.kinds, self.plan.seed, bool(self.plan.features.count_days)
 
         def make(draft: Draft) -> None:
             log = Log.from_tables(self.tables.path, kinds, seed, histories=draft.path)
+            if self.plan.split.by_steps:
+                log.store.retimed(step_times(log.store.events, held_out(log, self.plan.split))).save_times(draft.path)
             if counted:
                 _ = log.counts  # written beside the histories, so it has to be there before the folder is closed
 
-        config = {"kinds": {n: as_dict(kind) for n, kind in kinds.items()}, "seed": seed, "counted": counted}
+        config = {"kinds": {n: as_dict(kind) for n, kind in kinds.items()}, "seed": seed, "counted": counted, **self._steps}
         return self.graph.stage("histories", make, config=config, inputs={"tables": self.tables}, personal=True)
+
+    @property
+    def _steps(self) -> dict[str, Any]:
+        """What a key has to say of a clock of steps; on the clock of time, cuts say it all."""
+        return {"split": as_dict(self.plan.split)} if self.plan.split.by_steps else {}
+
+    @property
+    def split_name(self) -> str:
+        """As every table has it."""
+        return self.plan.split.name(clock_of(self.tables.path))
 
     @cached_property
     def log(self) -> Log:
-        log = Log.from_tables(self.tables.path, self.plan.kinds, self.plan.seed, histories=self.histories.path)
+        clock: Clock | None = "ordinal" if self.plan.split.by_steps else None
+        log = Log.from_tables(self.tables.path, self.plan.kinds, self.plan.seed, histories=self.histories.path, clock=clock)
         if not len(log.store.events.items):
             raise DataError(f"{self.plan.where}: no positive event is left to learn from. See [kinds] and the quarantine.")
         return log
 
     @cached_property
     def cuts(self) -> Cuts:
-        need_times(self.log.clock, "A split by time")
-        return temporal_cuts(self.log.store.events.at_us, self.plan.split)
+        return cuts_of(self.log, self.plan.split)
 
     @property
     def proposed_from_us(self) -> int:
@@ -92,14 +117,24 @@ class Logged:
         cut, settings = self.proposed_from_us, self.plan.features
 
         def make(draft: Draft) -> None:
-            save_arrays(draft.path / "features.safetensors", self.log.features(cut, settings).arrays())
+            fitted = self.log.features(cut, settings, without=held_out(self.log, self.plan.split))
+            save_arrays(draft.path / "features.safetensors", fitted.arrays())
 
-        config = {"cut_us": cut, **as_dict(settings)}
-        return self.graph.stage("features", make, config=config, inputs={"tables": self.tables}, personal=True)
+        config = {"cut_us": cut, **as_dict(settings), **self._steps}
+        vectors = {} if self.item_vectors is None else {"item_vectors": self.item_vectors}
+        return self.graph.stage("features", make, config=config, inputs={"tables": self.tables, **vectors}, personal=True)
+
+    @cached_property
+    def item_vectors(self) -> Artifact | None:
+        """What items' texts say, as of the features' cut; None where the plan has no use for it."""
+        name = self.plan.features.item_vectors
+        return None if name is None else item_vectors(self.graph, self.tables, self.log, self.proposed_from_us, name)
 
     @cached_property
     def feature_object(self) -> Features:
         features = Features.from_arrays(load_arrays(self.features.path / "features.safetensors"))
+        if self.item_vectors is not None:
+            features = features.with_item_vectors(load_item_vectors(self.item_vectors))
         return self.log.bind(features) if self.plan.features.count_days else features
 
     def requests(self, start_us: int, end_us: int, limit: int | None = None) -> tuple[Requests, History]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 from headrace.artifacts.arrays import load_arrays, save_arrays
@@ -23,8 +22,9 @@ from headrace.cascade.categories import category_bags
 from headrace.cascade.join import stacked
 from headrace.cascade.logged import Logged
 from headrace.cascade.plan import trusted
-from headrace.cascade.scoring import Scoring, propose, score
-from headrace.cascade.validation import ndcg_of_ranker, ndcg_of_retriever, recall_of
+from headrace.cascade.scoring import Scoring, propose, score, with_pairs
+from headrace.cascade.shown import Impressions, need_positive, proposed_share
+from headrace.cascade.validation import ndcg_of_retriever, newest_apart, recall_of, value_of_ranker
 from headrace.contracts.config import as_dict
 from headrace.contracts.lists import CandidateLists
 from headrace.contracts.requests import Candidates, History, Requests
@@ -78,29 +78,47 @@ class Pipeline(Logged):
         return self.cuts.prerank_us if self.plan.prerank.use is None else self.cuts.rank_us, self.cuts.test_us
 
     def candidate_lists(self, stage: str) -> Artifact:
-        """What the stages before this one leave of its window, and which of it was chosen."""
+        """What the stages before this one leave of its window, and which of it was chosen, or what came of what was shown."""
         inputs = {name: self.retriever(name, final=False) for name in self.plan.retrieve.use}
         before = self.scoring_stages[: self.scoring_stages.index(stage)]
         start, end = self.window(stage)
         most = getattr(self.plan, stage).most_requests
         config = {"k": self.plan.retrieve.k, "window": [start, end], "most_requests": most,
                   "keep": [getattr(self.plan, one).keep for one in before], "seen_items": self.plan.page.seen_items}  # fmt: skip
+        task = self.plan.task_of(stage)
+        if task is not None:
+            config["task"] = as_dict(task)
 
         def make(draft: Draft) -> None:
-            requests, answers = self.requests(start, end, most)
             retrievers = {name: self.load_retriever(name, final=False) for name in self.plan.retrieve.use}
-            scorings, found = [self.scoring(one) for one in before], []
-            for rows, part in requests.chunks(_AT_ONCE):
-                proposed = propose(retrievers, part, self.plan.retrieve.k, self.allowed(part, start))
-                found.append(score(scorings, part, proposed))
-                self.graph.progress(f"candidates to {stage}", rows.stop, len(requests))
-            candidates = stacked(found)
+            scorings = [self.scoring(one) for one in before]
+
+            def proposing(part: Requests, shown: Candidates | None = None) -> Candidates:
+                return propose(retrievers, part, self.plan.retrieve.k, self.allowed(part, start), shown)
+
+            def progress(done: int, of: int) -> None:
+                self.graph.progress(f"candidates to {stage}", done, of)
+
+            if task is None:
+                requests, answers = self.requests(start, end, most)
+                found = []
+                for rows, part in requests.chunks(_AT_ONCE):
+                    found.append(score(scorings, part, with_pairs(self.feature_object, part, proposing(part))))
+                    progress(rows.stop, len(requests))
+                lists = CandidateLists.of(requests, stacked(found), answers)
+                draft.metrics = {"requests": len(requests), "recall": recall_of(lists.candidates, requests, answers)}
+            else:
+                shown = Impressions.between(self.tables.path, self.log, task, start, end, most)
+                need_positive(shown, task, f"{self.plan.where} [{stage}]")
+                requests = self.requests_of(shown.users, shown.at_us)
+                lists = shown.lists(requests, proposing, scorings, self.feature_object, progress)
+                recall = proposed_share(lists, self.plan.retrieve.use)
+                draft.metrics = {"requests": len(requests), "recall": recall, **shown.counts}
             save_arrays(draft.path / "lists.safetensors", {
-                "users": requests.users, "at_us": requests.at_us, "items": candidates.items,
-                "label": CandidateLists.of(requests, candidates, answers).label,
-                **{f"score.{name}": scores for name, scores in candidates.scores.items()},
+                "users": requests.users, "at_us": requests.at_us, "items": lists.candidates.items, "label": lists.label,
+                **({} if lists.known is None else {"known": lists.known}),
+                **{f"score.{name}": scores for name, scores in lists.candidates.scores.items()},
             })  # fmt: skip
-            draft.metrics = {"requests": len(requests), "recall": recall_of(candidates, requests, answers)}
 
         inputs = {"tables": self.tables, "features": self.features, **inputs, **{one: self.scorer(one) for one in before}}
         return self.graph.stage("candidates", make, config=config, inputs=inputs, personal=True, name=f"to {stage}")
@@ -109,7 +127,9 @@ class Pipeline(Logged):
         arrays = load_arrays(self.candidate_lists(stage).path / "lists.safetensors")
         requests = self.requests_of(arrays["users"], arrays["at_us"])
         names = [*self.plan.retrieve.use, *self.scoring_stages[: self.scoring_stages.index(stage)]]
-        return CandidateLists(requests, Candidates(arrays["items"], {n: arrays[f"score.{n}"] for n in names}), arrays["label"])
+        candidates = Candidates(arrays["items"], {n: arrays[f"score.{n}"] for n in names})
+        with_features = with_pairs(self.feature_object, requests, candidates)
+        return CandidateLists(requests, with_features, arrays["label"], arrays.get("known"))
 
     def scorer(self, stage: str) -> Artifact:
         """Trained on the earlier part of its window, stopped by the later one."""
@@ -117,9 +137,9 @@ class Pipeline(Logged):
 
         def needs() -> Mapping[str, Any]:
             lists = self.lists(stage)
-            cut = int(np.quantile(lists.requests.at_us, 1 - _HELD)) if len(lists) else 0
-            held["valid"] = lists.take(np.flatnonzero(lists.requests.at_us >= cut))
-            return {"features": self.feature_object, "candidate_lists": lists.take(np.flatnonzero(lists.requests.at_us < cut))}
+            fits, stops = newest_apart(lists.requests, _HELD, self.plan.seed)
+            held["valid"] = lists.take(stops)
+            return {"features": self.feature_object, "candidate_lists": lists.take(fits)}
 
         start, _ = self.window(stage)
         source = Source(
@@ -127,7 +147,7 @@ class Pipeline(Logged):
             inputs={"tables": self.tables, "features": self.features, "candidates": self.candidate_lists(stage)},
             window={"cut_us": start},
             needs=needs,
-            validate=lambda scorer: ndcg_of_ranker(scorer, held["valid"]),
+            validate=lambda scorer: value_of_ranker(scorer, held["valid"]),
         )
         return self._fit(stage, getattr(self.plan, stage).use, SCORERS[stage], source)
 
@@ -172,6 +192,8 @@ class Pipeline(Logged):
         settings = settings_of(kind, page["settings"], plan.where)
         names, bags = category_bags(self.log)
         given: dict[str, Any] = {"categories": bags}
+        if self.feature_object.item_vectors is not None:
+            given["vectors"] = self.feature_object.item_vectors
         if getattr(settings, "rules", ()):
             where = f"{plan.where} [page.{plan.page.use}.rules]"
             given["rules"] = resolve(settings.rules, self.log.items, names, bags, where=where)
@@ -184,6 +206,7 @@ class Pipeline(Logged):
             slots=settings.slots,
             available=self.log.available(self.cuts.test_us),
             seen_items=plan.page.seen_items,
+            features=self.feature_object,
         )
 
     def _validate_retriever(self, retriever: Any) -> float:

@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
 
@@ -12,7 +12,9 @@ from headrace.build.components import component_class, settings_of
 from headrace.contracts.config import config, parse
 from headrace.contracts.errors import ConfigError, listed, nearest
 from headrace.contracts.kinds import Kind
+from headrace.contracts.serving import ServeConfig
 from headrace.data.features import FeaturesConfig
+from headrace.data.labels import TaskConfig
 from headrace.data.settings import DataConfig
 from headrace.data.splits import SplitConfig
 from headrace.evaluate.ranking import parse_metric
@@ -21,7 +23,10 @@ from headrace.methods.prerank import PRERANKERS
 from headrace.methods.rank import RANKERS
 from headrace.methods.retrieve import RETRIEVERS
 
-SECTIONS = ("data", "kinds", "split", "features", "retrieve", "prerank", "rank", "page", "evaluate")
+SECTIONS = ("data", "kinds", "split", "features", "retrieve", "prerank", "rank", "page", "evaluate", "serve", "tasks")
+OTHERS = ("fly", "gates", "world")  # the flywheel's, which checks them: one TOML does for both
+
+LearnFrom = Literal["proposals", "impressions"]
 
 
 @config
@@ -38,20 +43,28 @@ class Retrieve:
 
 @config
 class Prerank:
-    """use: the pre-ranker; without one all that is retrieved is ranked. keep: the best so many go on."""
+    """use: the pre-ranker; without one all that is retrieved is ranked. keep: the best so many go on. The rest as in Rank."""
 
     use: str | None = None
     keep: Annotated[int, Gt(0)] = 100
     most_requests: Annotated[int, Gt(0)] = 20_000
+    learn_from: LearnFrom = "proposals"
+    task: str | None = None
 
 
 @config
 class Rank:
-    """keep: the page is chosen from the best so many. most_requests: steps to learn from, a seeded sample of more."""
+    """keep: the page is chosen from the best so many. most_requests: steps to learn from, a seeded sample of more.
+
+    learn_from: which of what the retrievers propose was the next step's, or what became of items that were shown. task: the
+    [tasks.NAME] that says what is to become of them.
+    """
 
     use: str = "dcnv2"
     keep: Annotated[int, Gt(0)] = 50
     most_requests: Annotated[int, Gt(0)] = 20_000
+    learn_from: LearnFrom = "proposals"
+    task: str | None = None
 
 
 @config
@@ -89,11 +102,18 @@ class Plan:
     rank: Rank = field(default_factory=Rank)
     page: Page = field(default_factory=Page)
     evaluate: Evaluate = field(default_factory=Evaluate)
+    serve: ServeConfig = field(default_factory=ServeConfig)
+    tasks: Mapping[str, TaskConfig] = field(default_factory=dict)
     settings: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     seed: int = 0
 
     def of(self, stage: str, name: str) -> Mapping[str, Any]:
         return self.settings.get(stage, {}).get(name, {})
+
+    def task_of(self, stage: str) -> TaskConfig | None:
+        """What a scorer learns from impressions; None: it learns from proposals."""
+        asked = getattr(self, stage)
+        return self.tasks[asked.task] if asked.learn_from == "impressions" else None
 
     @property
     def retrievers(self) -> tuple[str, ...]:
@@ -115,7 +135,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 def plan_from(values: Mapping[str, Any], *, where: str, folder: Path) -> Plan:
     """Checked whole: every mistake names the file, the section and the nearest right word. folder: what paths count from."""
     for name, section in values.items():
-        if name == "seed":
+        if name == "seed" or name in OTHERS:
             continue
         if name not in SECTIONS:
             raise ConfigError(
@@ -144,6 +164,8 @@ def plan_from(values: Mapping[str, Any], *, where: str, folder: Path) -> Plan:
         rank=rank,
         page=page,
         evaluate=parse(Evaluate, values.get("evaluate", {}), where=f"{where} [evaluate]"),
+        serve=parse(ServeConfig, values.get("serve", {}), where=f"{where} [serve]"),
+        tasks=_tasks(values.get("tasks", {}), kinds, where),
         settings={"retrieve": retrievers, "prerank": prerankers, "rank": rankers, "page": pages},
         seed=values.get("seed", 0),
     )
@@ -152,8 +174,47 @@ def plan_from(values: Mapping[str, Any], *, where: str, folder: Path) -> Plan:
     if prerank.use is not None:
         _check(prerank.use, plan.of("prerank", prerank.use), PRERANKERS, f"{where} [prerank]")
     _check(rank.use, plan.of("rank", rank.use), RANKERS, f"{where} [rank]")
+    for stage in ("prerank", "rank"):
+        _check_task(plan, stage)
     _check(page.use, plan.of("page", page.use), PAGES, f"{where} [page]")
     return plan
+
+
+def _tasks(section: Mapping[str, Any], kinds: Mapping[str, Kind], where: str) -> dict[str, TaskConfig]:
+    found = {}
+    for name, values in section.items():
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"{where}: [tasks] {name} is {values!r}, expected a section [tasks.{name}].")
+        found[name] = task = parse(TaskConfig, values, where=f"{where} [tasks.{name}]")
+        if kinds and task.event not in kinds:
+            raise ConfigError(
+                f'{where} [tasks.{name}]: event = "{task.event}" is not declared.{nearest(task.event, kinds)} '
+                f"Declared kinds: {listed(kinds)}."
+            )
+    return found
+
+
+def _check_task(plan: Plan, stage: str) -> None:
+    """What a stage learns is there to be learned."""
+    asked, where = getattr(plan, stage), f"{plan.where} [{stage}]"
+    if asked.learn_from == "proposals":
+        if asked.task is not None:
+            raise ConfigError(
+                f'{where}: task = "{asked.task}" is of impressions, and learn_from is "proposals". '
+                'Set learn_from = "impressions".'
+            )
+        return
+    if asked.task is None:
+        raise ConfigError(
+            f'{where}: learn_from = "impressions" needs a task. Name one of: {listed(plan.tasks) or "[tasks.NAME]"}.'
+        )
+    if asked.task not in plan.tasks:
+        raise ConfigError(
+            f'{where}: task = "{asked.task}" is not a task.{nearest(asked.task, plan.tasks)} '
+            f"Tasks: {listed(plan.tasks) or 'none; add [tasks.' + asked.task + ']'}."
+        )
+    if plan.data.dataset is None and plan.data.candidates is None:
+        raise ConfigError(f'{where}: learn_from = "impressions" needs what was shown: [data] requests and candidates.')
 
 
 def trusted(plan: Plan) -> tuple[str, ...]:

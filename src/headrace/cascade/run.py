@@ -23,7 +23,8 @@ from headrace.cascade.plan import plan_from, read_toml
 from headrace.contracts.errors import ConfigError, nearest
 from headrace.contracts.progress import Progress, silent
 from headrace.data import datasets
-from headrace.data.settings import DataConfig, check_sources
+from headrace.data.consent import Impersonal
+from headrace.data.settings import TABLES, DataConfig, check_sources
 from headrace.data.sources import found_files
 from headrace.evaluate.report import html_report, write_json
 
@@ -63,21 +64,26 @@ def build(toml: Path, folder: Path, *, name: str, progress: Progress = silent) -
     return Built(measured, user, page, pipeline.graph.made, pipeline.graph.reused)
 
 
-def open_run(folder: Path) -> Pipeline:
-    """The pipeline of a finished build, every stage found in its store."""
+def open_run(folder: Path, *, read_only: bool = True) -> Pipeline:
+    """The pipeline of a finished build, every stage found in its store; one that is not there is an error that names it.
+
+    read_only=False: it is worked out instead, as `headrace build` would.
+    """
     path = folder / "plan.json"
     if not path.is_file():
         close = nearest(folder.name, [p.parent.name for p in folder.parent.glob("*/plan.json")])
         raise ConfigError(f"{folder}: no build is there (it has no plan.json).{close} Make one: headrace build shop.toml.")
     kept = json.loads(path.read_text())
     plan = plan_from(kept["toml"], where=kept["where"], folder=Path(kept["folder"]))
-    return Pipeline(plan, Graph(Store(folder / "store")), kept["sources"])
+    return Pipeline(plan, Graph(Store(folder / "store"), read_only=read_only), kept["sources"])
 
 
 def recommend(pipeline: Pipeline, user_id: str, *, seed: int = 0) -> list[Answered]:
-    """A page for one user as of the end of the log; a user the log does not know gets the fallback."""
-    users = pipeline.log.users.encode([user_id])
+    """A page for one user as of the end of the log; one it does not know, or may not personalise for, gets the fallback."""
     end = np.array([pipeline.cuts.last_us + 1])
+    users = pipeline.log.users.encode([user_id])
+    if Impersonal(pipeline.tables.path).holds(user_id, 2**62):  # the last word counts, whatever clock the cuts are on
+        users = np.zeros_like(users)
     return answer(pipeline.cascade(), pipeline.log, pipeline.requests_of(users, end), seed=seed)[0]
 
 
@@ -86,7 +92,7 @@ def source_files(settings: DataConfig, base: Path) -> dict[str, list[Path]]:
     check_sources(settings)
     if settings.dataset is not None:
         return {path.stem: [path] for path in sorted(datasets.get(settings.dataset).glob("*.parquet"))}
-    named = {"events": settings.events, "items": settings.items, "users": settings.users}
+    named = {name: getattr(settings, name) for name in TABLES}
     return {name: found_files(name, path, base) for name, path in named.items() if path is not None}
 
 

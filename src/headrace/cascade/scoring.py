@@ -1,7 +1,7 @@
 """Candidates proposed and scored: one piece of code for the lists a scorer is trained on and for the answers it gives."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,13 @@ from torch import nn
 
 from headrace.cascade.join import join
 from headrace.contracts.batch import Batch
-from headrace.contracts.requests import Allowed, Candidates, Requests
+from headrace.contracts.requests import Allowed, Candidates, Float32, Requests
 from headrace.contracts.seams import Retriever
-from headrace.data.rank_inputs import candidate_batch, user_batch
+from headrace.data.features import Features
+from headrace.data.rank_inputs import candidate_batch, pairs_in, user_batch
+
+SHOWN = "shown"
+_SAID_BY_NONE = ("fallback", SHOWN)  # scores that no scorer looks at
 
 
 @dataclass(frozen=True)
@@ -25,9 +29,18 @@ class Scoring:
     keep: int
 
 
-def propose(retrievers: Mapping[str, Retriever], requests: Requests, k: int, allowed: Allowed) -> Candidates:
-    """Every retriever's proposals, joined."""
-    return join({name: retriever.retrieve(requests, k, allowed) for name, retriever in retrievers.items()})
+def propose(
+    retrievers: Mapping[str, Retriever], requests: Requests, k: int, allowed: Allowed, shown: Candidates | None = None
+) -> Candidates:
+    """Every retriever's proposals, joined. shown: what was shown for the requests joins them, its labels as the score SHOWN."""
+    found = {name: retriever.retrieve(requests, k, allowed) for name, retriever in retrievers.items()}
+    return join(found if shown is None else {**found, SHOWN: shown})
+
+
+def with_pairs(features: Features, requests: Requests, candidates: Candidates) -> Candidates:
+    """The candidates, carrying what is known of each with its request, as of the request's moment."""
+    pairs = features.pairs_at(requests.users, candidates.items, requests.at_us)
+    return replace(candidates, features={**candidates.features, **pairs}) if pairs else candidates
 
 
 def score(scorings: Sequence[Scoring], requests: Requests, candidates: Candidates) -> Candidates:
@@ -36,14 +49,20 @@ def score(scorings: Sequence[Scoring], requests: Requests, candidates: Candidate
     Scorers are in evaluation mode.
     """
     for scoring in scorings:
-        seen = [name for name in candidates.scores if name != "fallback"]
-        with torch.inference_mode():
-            state = scoring.scorer.user(_where(user_batch(requests, scoring.scorer.schema), scoring.scorer))
-            outputs = scoring.scorer.score(state, _where(candidate_batch(candidates, seen), scoring.scorer))
-        logits = next(iter(outputs.logits.values())).cpu().numpy()
-        scores = np.where(candidates.there, logits, np.nan).astype(np.float32)
-        candidates = Candidates(candidates.items, {**candidates.scores, scoring.stage: scores}).top(scoring.stage, scoring.keep)
+        scores = {**candidates.scores, scoring.stage: logits_of(scoring.scorer, requests, candidates)}
+        candidates = replace(candidates, scores=scores).top(scoring.stage, scoring.keep)
     return candidates
+
+
+def logits_of(scorer: Any, requests: Requests, candidates: Candidates) -> Float32:
+    """What a scorer makes of each candidate, in its place [R, C]; NaN where there is none."""
+    seen, pairs = [name for name in candidates.scores if name not in _SAID_BY_NONE], pairs_in(scorer.candidate_schema)
+    with torch.inference_mode():
+        state = scorer.user(_where(user_batch(requests, scorer.schema), scorer))
+        outputs = scorer.score(state, _where(candidate_batch(candidates, seen, pairs), scorer))
+    logits = next(iter(outputs.logits.values())).cpu().numpy()
+    found: Float32 = np.where(candidates.there, logits, np.nan).astype(np.float32)
+    return found
 
 
 def _where(batch: Batch, scorer: Any) -> Batch:

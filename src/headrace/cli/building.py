@@ -8,9 +8,11 @@ from rich.table import Table
 
 from headrace.cascade.answers import Answered
 from headrace.cascade.evaluation import Measured
-from headrace.cascade.run import build, open_run, recommend
-from headrace.cli.drawing import bars, page
+from headrace.cascade.run import build, recommend
+from headrace.cli.drawing import bars, page, show_set_aside
 from headrace.evaluate.report import text_table
+from headrace.evaluate.rows import accuracy
+from headrace.flywheel.opened import open_live
 
 
 def build_and_show(toml: Path, folder: Path, *, name: str) -> None:
@@ -18,25 +20,27 @@ def build_and_show(toml: Path, folder: Path, *, name: str) -> None:
     with bars(Console(stderr=True)) as progress:
         built = build(toml, folder, name=name, progress=progress)
     _show_import(console, built.measured)
-    console.print(text_table([row for row in built.measured.rows if row.slice == "all"], name), markup=False)
+    console.print(text_table(accuracy(built.measured.rows), name), markup=False)
+    _show_best(console, built.measured)
     steps = " → ".join(f"{value:.3f} after {stage} (top {k})" for stage, k, value in built.measured.losses)
     console.print(f"\nRecall through the cascade: {steps}\n")
     console.print(f"One page, for user {built.user}:")
     _show_page(console, built.page)
     found = f", {len(built.reused)} found from before" if built.reused else ""
     console.print(f"\n{len(built.made)} stages worked out{found}. Report: {folder / 'report.html'} (figures: report.json)")
+    console.print(f"By slice, coverage, novelty, diversity: headrace evaluate {folder} --slices")
     console.print(f"Another page: headrace recommend {folder} USER")
 
 
 def show_answer(folder: Path, user: str, seed: int) -> None:
-    _show_page(page(), recommend(open_run(folder), user, seed=seed))
+    _show_page(page(), recommend(open_live(folder), user, seed=seed))
 
 
 def show_explanation(folder: Path, user: str, seed: int) -> None:
     console = page()
-    for one in recommend(open_run(folder), user, seed=seed):
+    for one in recommend(open_live(folder), user, seed=seed):
         console.print(f"{one.position:>2}. {one.title} ({one.item_id}), chance {one.propensity:.3f} in this slot", markup=False)
-        for reason in one.reasons:
+        for reason in one.details:
             console.print(f"      {reason}", markup=False)
 
 
@@ -45,9 +49,16 @@ def _show_import(console: Console, measured: Measured) -> None:
     data, split = facts["data"], facts["split"]
     console.print(f"{data['source']}: {facts['events']:,} events of {facts['users']:,} users on {facts['items']:,} items.")
     console.print(f"  {data['tied events']}.")
-    for reason, rows in facts.get("rows set aside", {}).items():
-        console.print(f"  set aside: {rows:,} rows of {reason}")
-    console.print(f"{split['kind']} split; tested on {split['test']} of {facts['test users']:,} users.\n")
+    show_set_aside(console, facts.get("rows set aside", {}))
+    console.print(f"Split: {split['kind']}; tested on {split['test']} of {facts['test users']:,} users.\n")
+
+
+def _show_best(console: Console, measured: Measured) -> None:
+    """What the whole cascade gains or loses against the best it is made of."""
+    facts = dict(measured.facts["best retriever"])
+    console.print(f"\nBest retriever alone: {facts.pop('alone')} ({facts.pop('chosen by')})", markup=False)
+    for what, difference in facts.items():
+        console.print(f"  {what} {difference}", markup=False)
 
 
 def _show_page(console: Console, answered: Sequence[Answered]) -> None:

@@ -1,6 +1,6 @@
 """Progress on a terminal: one bar for each piece of work under way."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -14,6 +14,12 @@ def page() -> Console:
     """Standard output. A pipe or file has no width, so tables are not folded there."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=200)
+
+
+def show_set_aside(console: Console, found: Mapping[str, int]) -> None:
+    """found: table and reason -> rows."""
+    for reason, rows in found.items():
+        console.print(f"  set aside: {rows:,} rows of {reason}", markup=False)
 
 
 @contextmanager

@@ -5,16 +5,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from headrace.artifacts.store import Store
-from headrace.cascade.run import open_run
 from headrace.cli.drawing import page
 from headrace.data.forget import forget
+from headrace.flywheel.loop import clear
+from headrace.flywheel.opened import open_live
 
 
 def forget_user(run: Path, user: str) -> None:
     """Everything personal that was made from the log goes: it may hold the user, and the next build makes it anew."""
-    open_run(run)  # that there is a build; a wrong folder is an error that names the nearest
+    plan = open_live(run).plan  # a wrong folder is an error that names the nearest
     store = Store(run / "store")
     forgotten = forget(store, user, at=datetime.now(UTC))
+    served = _from_served(run / "served", user, plan.serve.map_gb)
     for manifest in forgotten.artifacts:
         shutil.rmtree(store.root / manifest.kind / manifest.key, ignore_errors=True)
     rows = (
@@ -22,6 +24,19 @@ def forget_user(run: Path, user: str) -> None:
     )
     console = page()
     console.print(f"Rows removed: {rows}.")
+    if served:
+        console.print("From what was served: " + ", ".join(f"{count} of {table}" for table, count in served.items()) + ".")
+    if clear(run):
+        console.print("The flywheel's generations were made from the user too, so its ledger starts anew: headrace fly.")
+        return
     console.print(
         f"{len(forgotten.artifacts)} results made from the log were deleted. Make them anew without the user: headrace build."
     )
+
+
+def _from_served(served: Path, user: str, map_gb: float) -> dict[str, int]:
+    if not served.is_dir():
+        return {}
+    from headrace.serve.forgetting import forget_served
+
+    return forget_served(served, user, map_gb=map_gb)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from headrace.cli.experiment import experiment_app
+from headrace.cli.wheel import wheel_app
 from headrace.contracts.errors import HeadraceError
 
 # Threads that spin while they wait take the cores from those that work. It has to be set before torch is loaded.
@@ -36,7 +38,12 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Data sets by name: list, get, check.")
 app.add_typer(data_app, name="data")
+world_app = typer.Typer(no_args_is_help=True, help="Simulated populations whose truth is known: make.")
+app.add_typer(world_app, name="world")
+app.add_typer(experiment_app, name="experiment")
+app.add_typer(wheel_app)
 
+SLICES = "Also cold and warm users and items, head and tail, categories; coverage, exposure, novelty, diversity."
 Out = Annotated[
     Path | None, typer.Option("--out", help="Folder of the run; runs/NAME by default. Run again: what is there is kept.")
 ]
@@ -88,7 +95,9 @@ def recommend(
     user: Annotated[str, typer.Argument(help="The user's id as it stands in your log; an unknown one gets the fallback.")],
     seed: Annotated[int, typer.Option(help="Another seed, another draw of the exploring page.")] = 0,
 ) -> None:
-    """One page for a user as of the end of the log, with the reason each item is there.
+    """One page for a user as of the end of the log: each item, its chance of this place, and the reason that matters most.
+
+    An item drawn against its rank says "by chance": the page explores a little, so that other policies can be judged by its log.
 
     Example:  headrace recommend runs/demo 42
     """
@@ -103,7 +112,7 @@ def explain(
     user: Annotated[str, typer.Argument(help="The user's id as it stands in your log.")],
     seed: Annotated[int, typer.Option(help="Another seed, another draw of the exploring page.")] = 0,
 ) -> None:
-    """Why each item is on a user's page: every stage's rank of it, the rule or fallback that acted, its chance.
+    """All there is to say of a user's page: every stage's rank of each item, the rule or fallback that acted, its chance.
 
     Example:  headrace explain runs/demo 42
     """
@@ -116,14 +125,18 @@ def explain(
 def evaluate(
     run: Annotated[Path, typer.Argument(help="The folder of a build, such as runs/demo.")],
     theirs: Annotated[
-        Path | None, typer.Option("--run", help="Another system's answers: request_id, item_id, rank or score.")
+        Path | None,
+        typer.Option("--run", help="Another system's answers, Parquet: request_id (or user_id), item_id, rank (or score)."),
     ] = None,
     requests: Annotated[Path | None, typer.Option(help="Write what has to be answered to this Parquet, and stop.")] = None,
-    slices: Annotated[bool, typer.Option(help="Cold and warm, head and tail too.")] = False,
+    slices: Annotated[bool, typer.Option("--slices", help=SLICES)] = False,
 ) -> None:
     """The figures of a build; with --run, another system's answers judged on the same requests.
 
-    Example:  headrace evaluate runs/demo --run their_run.parquet
+    Example:  headrace evaluate runs/demo --slices
+
+    Another system: headrace evaluate runs/demo --requests asked.parquet, answer each request, then headrace evaluate runs/demo
+    --run answers.parquet.
     """
     from headrace.cli.measuring import show_evaluation
 
@@ -133,9 +146,11 @@ def evaluate(
 @app.command()
 def compare(
     plan: Annotated[Path, typer.Argument(help="Your TOML.")],
-    retrieve: Annotated[str, typer.Option(help="Retrievers, with commas.")] = "popularity,itemknn,ease,sasrec",
+    retrieve: Annotated[
+        str, typer.Option(help="Retrievers, with commas: popularity, markov, itemknn, ease, two_tower, sasrec, or module:Class.")
+    ] = "popularity,itemknn,ease,sasrec",
     out: Out = None,
-    slices: Annotated[bool, typer.Option(help="Cold and warm, head and tail too.")] = False,
+    slices: Annotated[bool, typer.Option("--slices", help=SLICES)] = False,
 ) -> None:
     """Which of these methods wins on your data, and whether the difference is real: one table, intervals, paired tests.
 
@@ -175,7 +190,7 @@ def forget(
 ) -> None:
     """Erase a user: their rows go from the stored log, what was made from them is deleted, later imports leave them out.
 
-    What a server wrote under served/ is not reached: delete it by hand.
+    What a server wrote goes too, and one that is running knows them no more.
 
     Example:  headrace forget runs/demo 42
     """
@@ -198,8 +213,8 @@ def doctor() -> None:
 @app.command()
 def serve(
     run: Annotated[Path, typer.Argument(help="The folder of a build, such as runs/demo.")],
-    host: Annotated[str, typer.Option(help="127.0.0.1 answers this machine alone.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535)] = 8765,
+    host: Annotated[str, typer.Option(help="127.0.0.1 answers this machine alone; 0.0.0.0 all that reach it.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where it listens.")] = 8765,
 ) -> None:
     """Answer over HTTP; the API's own pages are at /docs.
 
@@ -222,7 +237,7 @@ def data_list() -> None:
 
 
 @data_app.command("get")
-def data_get(name: str) -> None:
+def data_get(name: Annotated[str, typer.Argument(help="One of headrace data list.")]) -> None:
     """Fetch a data set into the cache and say where it lies. HEADRACE_DATA is looked in first.
 
     Example:  headrace data get movielens-100k
@@ -241,6 +256,25 @@ def data_check(path: Annotated[str, typer.Argument(help="A data set's name, or a
     from headrace.cli.data import check
 
     check(path)
+
+
+@world_app.command("make")
+def world_make(
+    size: Annotated[str, typer.Argument(help="small (2,000 users), medium (8,000) or large (20,000, 10M+ candidate rows).")],
+    out: Annotated[Path, typer.Option("--out", help="A new folder for the log, its plan shop.toml and the truth.")],
+    seed: Annotated[int, typer.Option(help="Another seed, another world.")] = 0,
+    days: Annotated[int | None, typer.Option(min=1, help="How long the log is; ten days if left out.")] = None,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="The noisy top 4: a logger without chance, and no position bias.")
+    ] = False,
+) -> None:
+    """A log whose truth is known: every candidate with its stage and scores, exact propensities, and a plan that builds.
+
+    Example:  headrace world make small --out runs/world
+    """
+    from headrace.cli.world import make
+
+    make(size, out, seed=seed, days=days, deterministic=deterministic)
 
 
 def run() -> None:

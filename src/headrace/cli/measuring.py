@@ -7,18 +7,19 @@ from rich.console import Console
 
 from headrace.cascade.comparison import compare_retrievers, judge_run, write_requests
 from headrace.cascade.evaluation import evaluate_cascade
-from headrace.cascade.run import open_run, planned
-from headrace.cli.drawing import bars, page
+from headrace.cascade.run import planned
+from headrace.cli.drawing import bars, page, show_set_aside
 from headrace.contracts.errors import ConfigError, listed, nearest
 from headrace.evaluate.report import text_table
-from headrace.evaluate.rows import Row
+from headrace.evaluate.rows import Row, accuracy
+from headrace.flywheel.opened import open_live
 from headrace.methods.retrieve import RETRIEVERS
 from headrace.recipes.protocol import Budget, reproduce
 from headrace.recipes.reporting import text
 
 
 def show_evaluation(run: Path, theirs: Path | None, requests: Path | None, slices: bool) -> None:
-    pipeline = open_run(run)
+    pipeline = open_live(run)
     if requests is not None:
         write_requests(pipeline, requests)
         page().print(f"What has to be answered is in {requests}. Then: headrace evaluate {run} --run ANSWERS.parquet")
@@ -38,6 +39,7 @@ def show_comparison(toml: Path, retrievers: list[str], out: Path, slices: bool) 
         names = list(dict.fromkeys([pipeline.plan.evaluate.baseline, *retrievers]))
         plan = replace(pipeline.plan, retrieve=replace(pipeline.plan.retrieve, use=tuple(names)))
         rows = compare_retrievers(replace(pipeline, plan=plan), names)
+    show_set_aside(page(), pipeline.set_aside)
     _show(rows, toml.stem, slices)
 
 
@@ -52,5 +54,10 @@ def show_reproduction(name: str, budget: Budget, out: Path, results: Path, proto
 
 
 def _show(rows: list[Row], title: str, slices: bool) -> None:
-    shown = rows if slices else [row for row in rows if row.slice == "all"]
-    page().print(text_table(shown, title), markup=False)
+    console, title = page(), f"{title}, {rows[0].split}"
+    if not slices:
+        console.print(text_table(accuracy(rows), title), markup=False)
+        return
+    console.print(text_table([row for row in rows if not row.beyond_accuracy], title), markup=False)
+    console.print()
+    console.print(text_table([row for row in rows if row.beyond_accuracy], f"{title}, beyond accuracy"), markup=False)

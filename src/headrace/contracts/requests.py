@@ -113,10 +113,12 @@ class Candidates:
     """items [R, K], best first, 0 where a request has fewer than K. scores: stage name -> [R, K], NaN where it gave none.
 
     The mapping keeps the order of the stages, so it also says which retriever proposed an item and what each stage made of it.
+    features: name -> [R, K, ...], what a candidate of a request has beyond both sides' own, resolved as of the request.
     """
 
     items: Int32
     scores: Mapping[str, Float32]
+    features: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -126,13 +128,15 @@ class Candidates:
         return self.items > 0
 
     def take(self, rows: Any) -> "Candidates":
-        return Candidates(self.items[rows], {name: values[rows] for name, values in self.scores.items()})
+        scores, features = ({name: values[rows] for name, values in of.items()} for of in (self.scores, self.features))
+        return Candidates(self.items[rows], scores, features)
 
     def top(self, stage: str, k: int) -> "Candidates":
         """The k best by a stage's score; ties keep the order they stand in."""
         order = np.argsort(-np.where(self.there, self.scores[stage], -np.inf), axis=1, kind="stable")[:, :k]
-        scores = {name: np.take_along_axis(values, order, 1) for name, values in self.scores.items()}
-        return Candidates(np.take_along_axis(self.items, order, 1), scores)
+        rows = np.arange(len(self))[:, None]
+        scores, features = ({name: values[rows, order] for name, values in of.items()} for of in (self.scores, self.features))
+        return Candidates(self.items[rows, order], scores, features)
 
 
 @dataclass(frozen=True)

@@ -185,7 +185,12 @@ class Balancer(Protocol):
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Frozen texts or images to vectors, float32 [n, dim]. `fingerprint` changes when the vectors would."""
+    """Frozen texts or images to vectors, float32 [n, dim]. `fingerprint` changes when the vectors would.
+
+    inputs: strings, or images as uint8 [height, width, 3] (an array [n, height, width, 3] is a sequence of them). An encoder of
+    one refuses the other with a DataError; one of both puts them in one space, so that a text can be a query for images.
+    `headrace.testing.encoder` has a suite for each.
+    """
 
     dim: int
     fingerprint: str
@@ -214,8 +219,8 @@ class Decision:
 class Gate(Protocol):
     """May the candidate generation replace the baseline? evidence: metric rows, estimates, counts, by name."""
 
-    name: str
-
+    @property
+    def name(self) -> str: ...
     def decide(self, candidate: str, baseline: str, evidence: Mapping[str, Any]) -> Decision: ...
 
 

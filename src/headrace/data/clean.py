@@ -1,15 +1,15 @@
 """A file's columns read as the contract's types; what can't be read is null and has a check that says so.
 
 Ids that a file holds as numbers become text without ".0". Categories are a list, or text split at "|". Booleans may be
-true/false, yes/no, t/f, y/n, 1/0. An empty text is a null. Further columns of items and users stay as features: in CSV a column
-that is a number throughout, without leading zeros, becomes one; NaN there becomes null, the way a missing number is told.
+true/false, yes/no, t/f, y/n, 1/0. An empty text is a null. Further columns of an open-ended table stay as features: in CSV a
+column that is a number throughout (`traits`) becomes one; NaN there becomes null, the way a missing number is told.
 """
 
 from dataclasses import dataclass
 
 import polars as pl
 
-from headrace.contracts.errors import DataError
+from headrace.contracts.errors import DataError, listed
 from headrace.contracts.tables import TIME, Column, Table
 from headrace.data.quarantine import Check
 from headrace.data.sources import ROW, Raw
@@ -17,6 +17,7 @@ from headrace.data.times import read_times
 from headrace.data.traits import Traits, traits_of
 
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1", "1.0"), ("false", "f", "no", "n", "0", "0.0")
+_IDS = ("user_id", "item_id", "event_id", "request_id")
 _SPOKEN = {"at": "time", "event_id": "id"}
 
 
@@ -51,7 +52,8 @@ def conform(raw: Raw, table: Table, zone: str | None, traits: Traits | None = No
         columns.append(read.alias(column.name))
         checks += _checks(column, found, read)
     if table.open_ended:
-        columns += [_feature(raw.rows[name], raw.typed) for name in raw.rows.columns if name not in {ROW, *table.names}]
+        further = [name for name in raw.rows.columns if name not in {ROW, *table.names}]
+        columns += [_feature(raw.rows[name], traits.numbers.get(name)) for name in further]
     return Read(pl.DataFrame(columns), checks, forms)
 
 
@@ -67,18 +69,23 @@ def _checks(column: Column, found: pl.Series, read: pl.Series) -> list[Check]:
     if read.dtype.is_float():
         strange = pl.lit(~read.is_finite().fill_null(True))
         checks.append(Check(column.name, f"a {name} that is NaN or infinite", strange))
+    if column.choices:
+        unknown = pl.lit(~read.is_in(list(column.choices)).fill_null(True))
+        checks.append(Check(column.name, f"a {name} that is none of {listed(column.choices)}", unknown))
     return checks
 
 
 def _blank(found: pl.Series) -> pl.Series:
     if found.dtype == pl.String:
         return (found.str.strip_chars() == "").fill_null(True)
-    if found.dtype.is_float() and found.name in ("user_id", "item_id", "event_id"):
+    if found.dtype.is_float() and found.name in _IDS:
         return ~found.is_finite().fill_null(False)
     return found.is_null()
 
 
 def _read(found: pl.Series, column: Column, suffixed: bool, where: str) -> pl.Series:
+    if isinstance(column.dtype, pl.List) and isinstance(column.dtype.inner, pl.Struct):
+        return _as_structs(found, column.dtype.inner, where)
     if found.dtype.is_nested() and column.dtype != pl.List(pl.String):
         raise DataError(f"{where} is {found.dtype}, expected {column.dtype}.")
     if column.dtype == pl.String:
@@ -120,6 +127,17 @@ def _as_list(found: pl.Series, where: str) -> pl.Series:
     raise DataError(f'{where} is {found.dtype}, expected lists of text, or text such as "shoes|running".')
 
 
+def _as_structs(found: pl.Series, wanted: pl.Struct, where: str) -> pl.Series:
+    """Lists of named fields: what a CSV file can't hold."""
+    names = [field.name for field in wanted.fields]
+    inner = found.dtype.inner if isinstance(found.dtype, pl.List) else None
+    if isinstance(inner, pl.Struct) and {field.name for field in inner.fields} == set(names):
+        return found.list.eval(pl.struct(pl.element().struct.field(name) for name in names)).cast(pl.List(wanted))
+    if found.null_count() == len(found):
+        return pl.Series(found.name, [None] * len(found), pl.List(wanted))
+    raise DataError(f"{where} is {found.dtype}, expected lists of {{{listed(names)}}}: Parquet or JSONL can hold them.")
+
+
 def _as_boolean(found: pl.Series) -> pl.Series:
     if found.dtype == pl.Boolean:
         return found
@@ -128,16 +146,9 @@ def _as_boolean(found: pl.Series) -> pl.Series:
     return said.is_in(_TRUE).set(~known.fill_null(False), None)
 
 
-def _feature(found: pl.Series, typed: bool) -> pl.Series:
+def _feature(found: pl.Series, number: pl.DataType | None) -> pl.Series:
+    if number is not None:
+        found = found.str.strip_chars().cast(number, strict=False)
     if found.dtype.is_float():
         return found.fill_nan(None)
-    if found.dtype != pl.String:
-        return found
-    texts = _as_text(found, suffixed=False)
-    if typed or texts.null_count() == len(texts) or texts.str.contains(r"^\s*[+-]?0\d").any():
-        return texts
-    for dtype in (pl.Int64(), pl.Float64()):
-        numbers = texts.str.strip_chars().cast(dtype, strict=False)
-        if numbers.null_count() == texts.null_count():
-            return numbers.fill_nan(None) if dtype.is_float() else numbers
-    return texts
+    return _as_text(found, suffixed=False) if found.dtype == pl.String else found

@@ -31,6 +31,6 @@ def need_times(clock: Clock, what: str) -> None:
     """DataError where `what` (a split by time, a window) has no meaning because rows have an order and no times."""
     if clock == "ordinal":
         raise DataError(
-            f"{what} needs times, but the log's clock is ordinal: its rows have an order alone. "
-            'Split it leave-last or by user, or give the events times and set [data] clock = "time".'
+            f"{what} needs times, but the log's clock is ordinal: its rows have an order alone. Split it leave-last or by user "
+            '([split] kind = "leave_last"), or give the events times and set [data] clock = "time".'
         )

@@ -9,12 +9,11 @@ memory-mapped arrays: O(log longest run) array steps.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from headrace.contracts.requests import History, Int32, Int64
+from headrace.contracts.requests import Bool, History, Int32, Int64
 from headrace.data.histories import HistoryStore, bisect
 
 SIZE = 24  # codes: a count of four million and more is the last one
@@ -49,6 +48,13 @@ class ItemTimes:
         return cls(offsets, at_us)
 
 
+class Counting(Protocol):
+    """What `Features` ask: the log's events offline (`Counts`), with those since online (`data.recent_counts`)."""
+
+    def of_users(self, users: Int32, at_us: Int64, days: int) -> Int32: ...
+    def of_items(self, items: Int32, at_us: Int64, days: int) -> Int32: ...
+
+
 @dataclass(frozen=True)
 class Counts:
     """history: times a user. items: times an item."""
@@ -59,22 +65,35 @@ class Counts:
     def of_users(self, users: Int32, at_us: Int64, days: int) -> Int32:
         """[R] codes; a user out of range is unknown."""
         known = (users > 0) & (users < len(self.history.events))
-        rows = np.where(known, users, 0)
-        offsets = self.history.events.offsets
-        return _codes(self.history.events.at_us, offsets[rows], offsets[rows + 1], at_us, days, known)
+        return codes_of(self.events_of_users(users, at_us, days), known)
 
     def of_items(self, items: Int32, at_us: Int64, days: int) -> Int32:
         """[R, C] codes of items [R, C] as of at_us [R]; 0 for item 0 and items out of range."""
-        known = (items > 0) & (items < len(self.items.offsets) - 1)
-        rows = np.where(known, items, 0).ravel()
-        moments = np.repeat(at_us, items.shape[1])
-        offsets = self.items.offsets
-        return _codes(self.items.at_us, offsets[rows], offsets[rows + 1], moments, days, known.ravel()).reshape(items.shape)
+        return codes_of(self.events_of_items(items, at_us, days), self.knows(items))
+
+    def knows(self, items: Int32) -> Bool:
+        return (items > 0) & (items < len(self.items.offsets) - 1)
+
+    def events_of_users(self, users: Int32, at_us: Int64, days: int) -> Int64:
+        """[R], 0 for a user out of range."""
+        rows = np.where((users > 0) & (users < len(self.history.events)), users, 0)
+        offsets = self.history.events.offsets
+        return events_between(self.history.events.at_us, offsets[rows], offsets[rows + 1], at_us, days)
+
+    def events_of_items(self, items: Int32, at_us: Int64, days: int) -> Int64:
+        """[R, C], 0 for an item out of range."""
+        rows = np.where(self.knows(items), items, 0).ravel()
+        moments, offsets = np.repeat(at_us, items.shape[1]), self.items.offsets
+        return events_between(self.items.at_us, offsets[rows], offsets[rows + 1], moments, days).reshape(items.shape)
 
 
-def _codes(times: Int64, start: Int64, stop: Int64, at_us: Int64, days: int, known: NDArray[Any]) -> Int32:
+def events_between(times: Int64, start: Int64, stop: Int64, at_us: Int64, days: int) -> Int64:
+    """How many of the sorted times[start[r] : stop[r]] lie in the `days` before at_us[r], [n]."""
     end = bisect(times, start, stop, at_us)
-    counts = end - bisect(times, start, end, at_us - days * DAY_US)
+    return end - bisect(times, start, end, at_us - days * DAY_US)
+
+
+def codes_of(counts: Int64, known: Bool) -> Int32:
     codes: Int32 = np.minimum(np.frexp(1.0 + counts)[1], SIZE - 1).astype(np.int32)  # frexp is exact where log2 is not
     return np.where(known, codes, 0).astype(np.int32)
 

@@ -5,7 +5,7 @@ how its columns are written (`traits`), and event ids that two users share (`_sh
 hash that its user is part of, so its double can't lie in another part.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from headrace.data.event_rules import distinct, within_rules
 from headrace.data.quarantine import DUPLICATE_KEY, QUARANTINE, Check, sift
 from headrace.data.shape import in_shape
 from headrace.data.sources import ROW, Raw, Source
-from headrace.data.spill import gathered, spilled
+from headrace.data.spill import raw_parts
 from headrace.data.tally import COLUMNS, NOTHING, Tally
 from headrace.data.traits import Traits, traits_of_source
 
@@ -67,7 +67,7 @@ def import_events(source: Source, rules: Rules, folder: Path, rows_at_once: int)
     done = ImportedEvents(source.label, rows, source.ignored)
     named = "event_id" in source.rows.collect_schema()
     (folder / "parts").mkdir()
-    for number, raw in enumerate(_raw_parts(source, rows, rows_at_once, folder)):
+    for number, raw in enumerate(raw_parts(source, "user_id", rows, rows_at_once, folder / "spill")):
         kept = _clean(raw, rules, traits, done, folder / f"rejected-{number:05d}.parquet")
         if len(kept):
             path = folder / "parts" / part_name(number)
@@ -80,19 +80,6 @@ def import_events(source: Source, rules: Rules, folder: Path, rows_at_once: int)
     for path in done.parts:
         done.tally += Tally.of(pl.read_parquet(path, columns=list(COLUMNS)))
     return done
-
-
-def _raw_parts(source: Source, rows: int, rows_at_once: int, folder: Path) -> Iterator[Raw]:
-    if rows <= rows_at_once:
-        yield source.collect()
-        return
-    spill = folder / "spill"
-    spill.mkdir()
-    empty = source.rows.collect_schema()
-    for place in spilled(source, "user_id", rows, rows_at_once, spill):
-        yield Raw(source.label, gathered(place, empty), source.typed, source.ignored)
-        for file in place.iterdir():
-            file.unlink()
 
 
 def _clean(raw: Raw, rules: Rules, traits: Traits, done: ImportedEvents, rejected_path: Path) -> pl.DataFrame:

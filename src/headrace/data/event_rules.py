@@ -18,10 +18,7 @@ def within_rules(
     events: pl.DataFrame, kinds: Mapping[str, Kind], items: pl.DataFrame, *, now: datetime | None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """now: None where the clock is ordinal and times can't be early or late. items: with valid_from where the file gives it."""
-    checks = []
-    if now is not None:
-        checks.append(Check("at", f"a time before {_EARLIEST.year}", pl.col("at") < _EARLIEST))
-        checks.append(Check("at", f"a time more than a day after {now:%Y-%m-%d}", pl.col("at") > now + _SKEW))
+    checks = [] if now is None else time_rules(now)
     if kinds:
         checks.append(Check("kind", "a kind that is not declared", ~pl.col("kind").is_in(list(kinds))))
     if "value" in events.columns:
@@ -36,6 +33,13 @@ def within_rules(
         checks.append(Check("at", "a time before its item exists", pl.col("at") < pl.col("__since")))
     kept, rejected = sift("events", events, checks, events)
     return kept.drop("__since", strict=False), rejected
+
+
+def time_rules(now: datetime) -> list[Check]:
+    return [
+        Check("at", f"a time before {_EARLIEST.year}", pl.col("at") < _EARLIEST),
+        Check("at", f"a time more than a day after {now:%Y-%m-%d}", pl.col("at") > now + _SKEW),
+    ]
 
 
 def distinct(events: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -9,7 +9,7 @@ Two of them can be crossed (`crosses`), and events counted over trailing days (`
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import polars as pl
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from headrace.contracts.config import config
 from headrace.contracts.errors import DataError
 from headrace.contracts.requests import Bool, Float32, Int32, Int64
-from headrace.data.clocks import clock_of
-from headrace.data.counts import SIZE, Counts
+from headrace.data.clocks import Clock, clock_of
+from headrace.data.counts import SIZE, Counting
 from headrace.data.crosses import check_crosses, crossed, name_of, side_of, size_of
 from headrace.data.histories import bisect
 from headrace.data.vocabulary import Vocabulary
@@ -45,11 +45,13 @@ _NOT_FEATURES = {
 class FeaturesConfig:
     """[features] of the TOML. crosses: pairs of categorical features, as [["user.city", "item.colour"]].
 
-    count_days: trailing windows over which a user's and an item's events are counted.
+    count_days: trailing windows over which a user's and an item's events are counted. item_vectors: what turns items' titles and
+    texts into vectors that models and the page read; None: they are not read.
     """
 
     crosses: tuple[tuple[str, str], ...] = ()
     count_days: tuple[Annotated[int, Gt(0)], ...] = ()
+    item_vectors: Literal["minilm", "tfidf"] | None = None
 
 
 @dataclass(frozen=True)
@@ -86,20 +88,22 @@ class Features:
     users: Timeline
     sizes: Mapping[str, int]
     settings: FeaturesConfig = field(default_factory=FeaturesConfig)
-    counts: Counts | None = None
+    counts: Counting | None = None
     item_vectors: Float32 | None = None
 
     @classmethod
     def fit(
         cls, tables: Path, users: Vocabulary, items: Vocabulary, cut_us: int, settings: FeaturesConfig | None = None,
-        *, without: Bool | None = None,
+        *, without: Bool | None = None, clock: Clock | None = None,
     ) -> "Features":  # fmt: skip
         """Vocabularies and bins from rows valid before the cut; later rows are coded with them.
 
-        without [users]: whose rows are coded too, but not fitted on.
+        without [users]: whose rows are coded too, but not fitted on. clock: of the cut; the tables' own if None. On an ordinal
+        one an item's or user's first row holds always: no later one can be held against a row's number.
         """
-        of_items, item_sizes = _timeline(tables / "items.parquet", "item", items, cut_us)
-        of_users, user_sizes = _timeline(tables / "users.parquet", "user", users, cut_us, without)
+        ordinal = (clock or clock_of(tables)) == "ordinal"
+        of_items, item_sizes = _timeline(tables / "items.parquet", "item", items, cut_us, ordinal)
+        of_users, user_sizes = _timeline(tables / "users.parquet", "user", users, cut_us, ordinal, without)
         sizes = {**item_sizes, **user_sizes}
         settings = settings or FeaturesConfig()
         bags = [name for timeline in (of_items, of_users) for name, codes in timeline.codes.items() if codes.ndim > 1]
@@ -108,7 +112,7 @@ class Features:
         more |= {f"{side}.count_{days}d": SIZE for days in settings.count_days for side in ("user", "pair.item")}
         return cls(of_items, of_users, sizes | more, settings)
 
-    def bound(self, counts: Counts) -> "Features":
+    def bound(self, counts: Counting) -> "Features":
         """With the events that trailing counts look at: the log's offline, the live state's online."""
         return replace(self, counts=counts)
 
@@ -152,7 +156,7 @@ class Features:
         mine = [cross for cross in self.settings.crosses if side_of(cross) == side]
         return found | {name_of(cross): crossed(found[cross[0]], found[cross[1]], cross, self.sizes) for cross in mine}
 
-    def _counts(self) -> Counts:
+    def _counts(self) -> Counting:
         if self.counts is None:
             raise DataError("features: count_days needs events to count. Bind them first: log.bind(features).")
         return self.counts
@@ -187,13 +191,13 @@ class Features:
 
 
 def _timeline(
-    path: Path, side: str, vocabulary: Vocabulary, cut_us: int, without: Bool | None = None
+    path: Path, side: str, vocabulary: Vocabulary, cut_us: int, ordinal: bool, without: Bool | None = None
 ) -> tuple[Timeline, dict[str, int]]:
     since = pl.col("valid_from").dt.timestamp("us").fill_null(0)
-    if clock_of(path.parent) == "ordinal":  # one row an entity, and row numbers say nothing of when it held
-        since = pl.lit(0, pl.Int64)
     table = pl.read_parquet(path).with_columns(valid_from=since)
     table = table.with_columns(number=vocabulary.encode(table[f"{side}_id"])).sort("number", "valid_from")
+    if ordinal:
+        table = table.unique("number", keep="first", maintain_order=True).with_columns(valid_from=pl.lit(0, pl.Int64))
     before = table["valid_from"] < cut_us
     if without is not None:
         before &= pl.Series(~without[table["number"].to_numpy()])

@@ -10,7 +10,8 @@
 3. In users.parquet a nameless row stays, without consent: the numbers of the users behind it, which other artifacts hold,
    must not move. Nothing else of the user does.
 
-Cost: the parts that hold the user are read and written; in a log of several parts the others are linked, not copied.
+Cost: the parts that hold the user are read and written; in a log of several parts the others are linked, not copied. Requests
+and candidates are one file each, led through a piece at a time.
 """
 
 from collections.abc import Iterable
@@ -43,7 +44,7 @@ class Forgotten:
 def forget(store: Store, user_id: str, *, at: datetime, tables_kind: str = "tables") -> Forgotten:
     """at: when, with a zone. A user nobody knows is recorded too: files that name them may come later."""
     record_erasure(store.root / ERASED, user_id, at)
-    _without(store.root / "quarantine.parquet", pl.col("user_id") == user_id)  # what a refused import showed
+    without(store.root / "quarantine.parquet", pl.col("user_id") == user_id)  # what a refused import showed
     rows: dict[str, int] = {}
     stale: dict[str, Manifest] = {}
     for manifest in [one for one in store.manifests() if one.kind == tables_kind]:
@@ -76,16 +77,16 @@ def forget_in_tables(tables: Path, user_id: str) -> dict[str, int]:
     mine = pl.col("user_id") == user_id
     requests = tables / "requests.parquet"
     asked = pl.read_parquet(requests).filter(mine)["request_id"] if requests.is_file() else pl.Series([], dtype=pl.String)
-    removed = {"events": sum(_without(path, mine) for path in part_paths(tables))}
+    removed = {"events": sum(without(path, mine) for path in part_paths(tables))}
     for name in _OF_A_USER:
-        removed[name] = _without(tables / f"{name}.parquet", mine)
-    removed["candidates"] = _without(tables / "candidates.parquet", pl.col("request_id").is_in(asked.implode()))
+        removed[name] = without(tables / f"{name}.parquet", mine)
+    removed["candidates"] = without(tables / "candidates.parquet", pl.col("request_id").is_in(asked.implode()))
     of_user = (pl.col("unit_kind") == "user") & (pl.col("unit_id") == user_id)
     of_request = (pl.col("unit_kind") == "request") & pl.col("unit_id").is_in(asked.implode())
-    removed["exposures"] = _without(tables / "exposures.parquet", of_user | of_request)
+    removed["exposures"] = without(tables / "exposures.parquet", of_user | of_request)
     of_request = (pl.col("target_type") == "request") & pl.col("target_id").is_in(asked.implode())
     of_user = (pl.col("target_type") == "user") & (pl.col("target_id") == user_id)
-    removed["feedback"] = _without(tables / "feedback.parquet", of_user | of_request)
+    removed["feedback"] = without(tables / "feedback.parquet", of_user | of_request)
     removed["users"] = _nameless(tables / "users.parquet", user_id)
     return {name: count for name, count in removed.items() if count}
 
@@ -99,10 +100,11 @@ def _count(path: Path, bad: pl.Expr) -> int:
     return int(pl.scan_parquet(path, glob=False).filter(bad).select(pl.len()).collect().item()) if path.is_file() else 0
 
 
-def _without(path: Path, bad: pl.Expr) -> int:
+def without(path: Path, bad: pl.Expr) -> int:
+    """The Parquet file, where it is there, anew without these rows; how many they were. None: the file is left as it is."""
     count = _count(path, bad)
     if count:
-        _replace(pl.read_parquet(path).filter(~bad.fill_null(False)), path)
+        _replace(pl.scan_parquet(path, glob=False).filter(~bad.fill_null(False)), path)
     return count
 
 
@@ -126,9 +128,10 @@ def _nameless(path: Path, user_id: str) -> int:
     return int(mine.sum())
 
 
-def _replace(table: pl.DataFrame, path: Path) -> None:
+def _replace(table: pl.DataFrame | pl.LazyFrame, path: Path) -> None:
+    """A table that may be large is read and written a piece at a time."""
     beside = path.with_name(f".{path.name}.new")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        table.write_parquet(beside)
+        table.lazy().sink_parquet(beside)
         beside.replace(path)

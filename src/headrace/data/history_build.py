@@ -17,7 +17,7 @@ from headrace.contracts.kinds import Kind
 from headrace.contracts.requests import History, Int32, Int64
 from headrace.contracts.rng import mix, seed_of
 from headrace.data.event_parts import part_paths
-from headrace.data.histories import HistoryStore
+from headrace.data.histories import RECEIVED, HistoryStore, Received
 from headrace.data.vocabulary import Vocabulary
 
 
@@ -25,7 +25,8 @@ def build_histories(
     tables: Path, users: Vocabulary, items: Vocabulary, kinds: Mapping[str, Kind], seed: int,
     folder: Path | None = None, *, file_order: bool = False,
 ) -> HistoryStore:  # fmt: skip
-    """Positive events as CSR. folder: an existing one, where offsets, items and at_us are written as .npy and opened again.
+    """Positive events as CSR. folder: an existing one, where offsets, items and at_us are written as .npy and opened again; where
+    an event was received after it happened, known_us and settled_us too.
 
     The order inside a step must be no signal, so it is drawn, not taken from the file; each event has its own draw, so what comes
     later in the log changes nothing before it. file_order: ties in the order of the tables instead, for comparison with
@@ -39,7 +40,9 @@ def build_histories(
     offsets: Int64 = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     store_items: Int32 = _array(folder, "items", int(offsets[-1]), np.int32)
     store_at_us: Int64 = _array(folder, "at_us", int(offsets[-1]), np.int64)
-    for part in _parts(tables, ["user_id", "item_id", "at"], positive):
+    late = _any_late(tables)
+    received = Received(*(_array(folder, name, int(offsets[-1]), np.int64) for name in RECEIVED)) if late else None
+    for part in _parts(tables, ["user_id", "item_id", "at", *(["received_at"] if late else [])], positive):
         who, what = _encoded(users, part["user_id"]), items.encode(part["item_id"])
         at_us = part["at"].dt.timestamp("us").to_numpy()
         draws = np.arange(len(who)) if file_order else _draws(seed, who, what, at_us)
@@ -49,9 +52,13 @@ def build_histories(
         _, first, sizes = np.unique(who, return_index=True, return_counts=True)
         place = offsets[who] + np.arange(len(who)) - np.repeat(first, sizes)  # a user's events all stand in one part
         store_items[place], store_at_us[place] = what[order], at_us[order]
+        if received is not None:
+            known = part.select(known=pl.max_horizontal("at", "received_at").dt.timestamp("us"))[order].with_columns(who=who)
+            received.known_us[place] = known["known"].to_numpy()
+            received.settled_us[place] = known.select(pl.col("known").cum_max().over("who")).to_series().to_numpy()
     if folder is None:
-        return HistoryStore(History(offsets, store_items, store_at_us))
-    for array in (store_items, store_at_us):
+        return HistoryStore(History(offsets, store_items, store_at_us), received=received)
+    for array in (store_items, store_at_us, *(vars(received).values() if received else ())):
         if isinstance(array, np.memmap):
             array.flush()
     np.save(folder / "offsets.npy", offsets)
@@ -75,6 +82,21 @@ def _parts(tables: Path, columns: list[str], positive: list[str] | None) -> Iter
         if positive is not None:
             rows = rows.filter(pl.col("kind").is_in(positive))
         yield rows.select(columns).collect()
+
+
+def _any_late(tables: Path) -> bool:
+    """Whether an event was received after it happened. A log that does not say when is not read for it."""
+    for path in part_paths(tables):
+        rows = pl.scan_parquet(path, glob=False)
+        if "received_at" not in rows.collect_schema() or not _is_true(rows, pl.col("received_at").is_not_null().any()):
+            continue
+        if _is_true(rows, (pl.col("received_at") > pl.col("at")).any()):
+            return True
+    return False
+
+
+def _is_true(rows: pl.LazyFrame, what: pl.Expr) -> bool:
+    return bool(rows.select(what).collect().item())
 
 
 def _encoded(users: Vocabulary, ids: pl.Series) -> Int32:

@@ -24,12 +24,13 @@ from headrace.contracts.config import config
 from headrace.contracts.errors import DataError
 from headrace.contracts.interactions import Interactions
 from headrace.contracts.requests import Bool, History, Int64, Requests
-from headrace.contracts.rng import mix, seed_of, stable_hash, uniform
 from headrace.data.clocks import need_times
 from headrace.data.features import Features
 from headrace.data.histories import HistoryStore
 from headrace.data.history_build import build_histories
 from headrace.data.log import Log
+from headrace.data.splits import moments, user_draw
+from headrace.data.step_clock import END_US, step_times
 from headrace.data.steps import steps_between
 
 Share = Annotated[float, Gt(0.0), Lt(1.0)]
@@ -104,7 +105,7 @@ class GlobalTemporal:
 
     def of(self, log: Log) -> Held:
         need_times(log.clock, "A split by time")
-        valid_us, test_us = _moments(log.store.events.at_us, (self.valid_share + self.test_share, self.test_share))
+        valid_us, test_us = moments(log.store.events.at_us, (self.valid_share, self.test_share))
         start, valid, test, end = _begins(log.store), log.store.places(valid_us), log.store.places(test_us), _ends(log.store)
         says = f"global temporal: validation from {_day(valid_us)}, test from {_day(test_us)}, everything before is learned from"
         return Held("global temporal", says, log, valid, test, (valid, test), (test, end), np.zeros(len(start), np.bool_))
@@ -122,10 +123,8 @@ class LeaveLast:
         if alone:
             log = log.with_store(build_histories(log.tables, log.users, log.items, log.kinds, log.seed, file_order=True))
         begins, ends = _begins(log.store), _ends(log.store)
-        last = _step_begin(log.store, ends, alone)
-        before_last = _step_begin(log.store, last, alone)
-        enough = before_last > begins
-        test, valid = np.where(enough, last, ends), np.where(enough, before_last, ends)
+        stepped = log.store.retimed(step_times(log.store.events, one_by_one=alone))
+        valid, test = stepped.places(END_US - 1), stepped.places(END_US)
         order = "ties in the file's order, each event its own step" if alone else "ties in time are one step"
         says = (
             f"leave-last: each user's last step is test, the one before validation ({order}); users overlap in time, so what "
@@ -143,8 +142,7 @@ class ByUser:
 
     def of(self, log: Log) -> Held:
         begins, ends = _begins(log.store), _ends(log.store)
-        names = np.array(["", *log.users.ids.to_list()], np.str_)
-        draw = uniform(mix(stable_hash(names), seed_of(log.seed, "split by user")))
+        draw = user_draw(log.users, log.seed)
         test, valid = draw < self.test_share, (draw >= self.test_share) & (draw < self.test_share + self.valid_share)
         says = (
             f"by user: {int(test[1:].sum())} users are test, {int(valid[1:].sum())} validation, none of their rows is learned "
@@ -161,31 +159,6 @@ def _begins(store: HistoryStore) -> Int64:
 
 def _ends(store: HistoryStore) -> Int64:
     return np.asarray(store.events.offsets[1:])
-
-
-def _step_begin(store: HistoryStore, ends: Int64, alone: bool) -> Int64:
-    """Where the step that ends before each place begins; a user's first place where there is none."""
-    begins = _begins(store)
-    last = np.maximum(ends - 1, begins)
-    if alone or not len(store.events.at_us):
-        return last
-    there = ends > begins
-    at_us = store.events.at_us[np.where(there, last, 0)]
-    return np.where(there, store.places(at_us), begins)
-
-
-def _moments(at_us: Int64, shares_after: tuple[float, ...]) -> list[int]:
-    """The moments that leave these shares of the events behind them."""
-    if not len(at_us):
-        raise DataError("events: there are none, so there is nothing to split. Check the file and the quarantine.")
-    times = np.sort(at_us)
-    moments = [int(times[min(int(len(times) * (1 - share)), len(times) - 1)]) for share in shares_after]
-    if not int(times[0]) < moments[0] < moments[1]:
-        raise DataError(
-            f"events: a split by time needs three windows with different times, and these {len(times)} events have "
-            f"{len(np.unique(times))} different times. Give a longer log, or other shares."
-        )
-    return moments
 
 
 def _day(time_us: int) -> str:

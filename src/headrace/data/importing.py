@@ -1,6 +1,7 @@
 """A user's logs into the contract tables: read, cleaned, completed, written. Nothing is dropped in silence.
 
-Items and users are held whole; events are led through a part at a time where they are many (`event_import`).
+Items and users are held whole; events, requests and candidates are led through a part at a time where they are many
+(`event_import`, `impression_import`).
 """
 
 import logging
@@ -9,22 +10,24 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import polars as pl
 
 from headrace.artifacts.atomic import writing
 from headrace.contracts.errors import ConfigError, DataError
 from headrace.contracts.kinds import Kind
-from headrace.contracts.tables import EVENTS, ITEMS, USERS, Table
+from headrace.contracts.tables import CANDIDATES, EVENTS, ITEMS, REQUESTS, USERS, Table
 from headrace.data import datasets
 from headrace.data.clean import conform
 from headrace.data.clocks import write_clock
 from headrace.data.event_import import ImportedEvents, Rules, import_events
 from headrace.data.event_parts import FILE, FOLDER
+from headrace.data.impression_import import ImportedTable, ImpressionRules, import_impressions
 from headrace.data.quarantine import DUPLICATE_KEY, QUARANTINE, Check, Sifted, refuse, sift, write_quarantine
-from headrace.data.settings import Columns, DataConfig, check_sources, kind_of_all
+from headrace.data.settings import TABLES, Columns, DataConfig, check_sources, kind_of_all
 from headrace.data.shape import in_shape, with_first_seen, with_missing
-from headrace.data.sources import ROW, open_source, read
+from headrace.data.sources import ROW, Source, open_source, read
 from headrace.data.summary import Summary
 
 __all__ = ["Columns", "DataConfig", "Summary", "import_log"]
@@ -62,7 +65,8 @@ def import_log(
     rows_at_once: int = ROWS_AT_ONCE,
     erased: Collection[str] = (),
 ) -> Summary:
-    """Write items, users, events (by user, then time) and quarantine as Parquet into the existing folder `out`.
+    """Write items, users, events (by user, then time), quarantine and, where the log has them, requests and candidates as Parquet
+    into the existing folder `out`.
 
     A file of events with more than `rows_at_once` rows is worked through in parts, and its events are written as parts
     (`event_parts`): memory follows rows_at_once (about 0.5 GB a million), the users and the catalogue, not the log.
@@ -86,26 +90,40 @@ def import_log(
     )  # fmt: skip
     optional = {"kind", "at"} if ordinal else {"kind"}
     source = open_source(EVENTS, str(settings.events), base, settings.columns.events, optional=optional)
-    with writing(out), TemporaryDirectory(prefix=".import-", dir=out) as scratch:
-        events = import_events(source, rules, Path(scratch), rows_at_once)
-        return _placed(settings, events, (items, users), out, quarantine_path or out.parent / "quarantine.parquet")
+    requests, candidates = (_opened(table, settings, base) for table in (REQUESTS, CANDIDATES))
+    with writing(out), TemporaryDirectory(prefix=".import-", dir=out) as folder:
+        scratch = Path(folder)
+        events = import_events(source, rules, scratch, rows_at_once)
+        shown: list[ImportedTable] = []
+        if requests is not None:
+            asked = ImpressionRules(settings.timezone, now or datetime.now(UTC), erased, settings.deterministic_policies)
+            shown = import_impressions(requests, candidates, asked, scratch / "impressions", rows_at_once)
+        placed = _placed(settings, events, (items, users), shown, out, quarantine_path or out.parent / "quarantine.parquet")
+        for one in shown:
+            (scratch / "impressions" / one.path_name).rename(out / one.path_name)
+        return placed
 
 
-def _placed(settings: DataConfig, events: ImportedEvents, parts: tuple["_Part", ...], out: Path, quarantine: Path) -> Summary:
+def _placed(
+    settings: DataConfig, events: ImportedEvents, parts: tuple["_Part", ...], shown: list[ImportedTable], out: Path,
+    quarantine: Path,
+) -> Summary:  # fmt: skip
     """Refused, or moved into `out` with all that goes with them."""
     tally = events.tally
+    seen = {key: _first_seen(key, [tally.seen[key], *(frame for one in shown for frame in one.seen)]) for key in tally.seen}
     if tally.events:
         for part in parts:
-            part.take(_distinct_history(part, tally.seen[part.table.key[0]]))
+            part.take(_distinct_history(part, seen[part.table.key[0]]))
     sifted = [Sifted("events", events.label, events.read, pl.concat(events.rejected))]
     sifted += [Sifted(part.table.name, part.label, part.read, pl.concat(part.rejected).lazy()) for part in parts]
+    sifted += [Sifted(one.table.name, one.label, one.read, pl.concat(one.rejected)) for one in shown]
     refuse(sifted, settings.max_quarantined, quarantine)
     if not tally.events:
         raise DataError(f"{events.label}: no event is left, all {events.erased:,} are of users who were to be forgotten.")
 
     added = {}
     for part in parts:
-        whole = in_shape(with_missing(part.rows.drop(ROW), part.table, tally.seen[part.table.key[0]]), part.table)
+        whole = in_shape(with_missing(part.rows.drop(ROW), part.table, seen[part.table.key[0]]), part.table)
         added[part.table.name] = len(whole) - len(part.rows)
         whole.write_parquet(out / f"{part.table.name}.parquet")
     write_quarantine(sifted, out / "quarantine.parquet")
@@ -117,8 +135,10 @@ def _placed(settings: DataConfig, events: ImportedEvents, parts: tuple["_Part", 
 
     summary = Summary(
         clock=settings.clock,
-        read={"events": events.read, **{part.table.name: part.read for part in parts}},
-        kept={"events": tally.events, **{part.table.name: len(part.rows) for part in parts}},
+        read={"events": events.read, **{one.name: one.read for one in sifted[1:]}},
+        kept={"events": tally.events}
+        | {part.table.name: len(part.rows) for part in parts}
+        | {one.table.name: one.kept for one in shown},
         added=added,
         quarantined={one.name: one.reasons for one in sifted},
         first_at_us=tally.first_us,
@@ -126,9 +146,10 @@ def _placed(settings: DataConfig, events: ImportedEvents, parts: tuple["_Part", 
         kinds=tally.kind_counts(),
         tied_share=tally.tied_share,
         time_forms={f"events.{name}": form for name, form in events.time_forms().items()}
-        | {f"{part.table.name}.{name}": form for part in parts for name, form in part.forms.items()},
+        | {f"{part.table.name}.{name}": form for part in parts for name, form in part.forms.items()}
+        | {name: form for one in shown for name, form in one.time_forms().items()},
         ignored=events.ignored,
-        erased=events.erased + sum(part.erased for part in parts),
+        erased=events.erased + sum(part.erased for part in parts) + sum(one.erased for one in shown),
     )
     _LOG.info("imported %s", summary)
     return summary
@@ -141,8 +162,13 @@ def _of_dataset(settings: DataConfig, home: Path | None) -> tuple[DataConfig, Pa
     if about.clock is None:
         raise ConfigError(f'[data] dataset = "{about.name}" has no events of users with items, so no log can be made of it.')
     folder = datasets.get(about.name, home)
-    tables = replace(settings, events="events.parquet", items="items.parquet", users="users.parquet")
-    return replace(tables, clock=about.clock, columns=Columns()), folder
+    there: dict[str, Any] = {name: f"{name}.parquet" for name in TABLES if (folder / f"{name}.parquet").is_file()}
+    return replace(settings, **there, clock=about.clock, columns=Columns()), folder
+
+
+def _opened(table: Table, settings: DataConfig, base: Path) -> Source | None:
+    path = getattr(settings, table.name)
+    return None if path is None else open_source(table, path, base, getattr(settings.columns, table.name))
 
 
 def _read(table: Table, settings: DataConfig, base: Path) -> _Part:
@@ -164,6 +190,12 @@ def _refuse_dates(settings: DataConfig, histories: tuple[_Part, ...]) -> None:
                 f'{part.label} has a column "valid_from", but the clock is "ordinal": row numbers are no dates. '
                 'Leave the column out, or set [data] clock = "time".'
             )
+
+
+def _first_seen(key: str, frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """What is shown is seen, and may be so before anybody acts on it."""
+    mine = [frame.select(key, "at") for frame in frames if key in frame.columns]
+    return mine[0] if len(mine) == 1 else pl.concat(mine).group_by(key).agg(pl.col("at").min())
 
 
 def _distinct_history(part: _Part, seen: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

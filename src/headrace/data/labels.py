@@ -55,41 +55,50 @@ class Labels:
     undone: int
 
 
-def labels_of(tables: Path, task: TaskConfig, cut_us: int) -> Labels:
-    """From the folder's requests, candidates and events. DataError where nothing was logged as shown."""
+def labels_of(tables: Path, task: TaskConfig, cut_us: int, since_us: int | None = None) -> Labels:
+    """From the folder's requests, candidates and events. DataError where nothing was logged as shown.
+
+    since_us: impressions and outcomes from there on alone; memory then follows what lies between it and the cut.
+    """
     need_times(clock_of(tables), "A label with a window")
     for name in ("requests", "candidates"):
         if not (tables / f"{name}.parquet").is_file():
             raise DataError(f"{tables} has no {name}.parquet: labels need the requests and what was shown for them.")
-    refusing = refusing_users(tables, cut_us)
-    requests = pl.scan_parquet(tables / "requests.parquet").select("request_id", "user_id", "at")
-    shown = pl.scan_parquet(tables / "candidates.parquet").filter(pl.col("stage") == "shown")
-    shown = shown.select("request_id", "item_id", "position", "propensity").join(requests, on="request_id")
-    events = scan_events(tables, ["event_id", *_PAIR, "at", "received_at", "kind", "undoes"])
+    _check_kind(scan_events(tables, ["kind"]), task)
+    at_us = pl.col("at").dt.timestamp("us")
+    asked = pl.scan_parquet(tables / "requests.parquet", glob=False).select("request_id", "user_id", "at")
+    shown = pl.scan_parquet(tables / "candidates.parquet", glob=False).filter(pl.col("stage") == "shown")
+    events = scan_events(tables, ["event_id", *_PAIR, "at", "received_at", "kind", "undoes"]).filter(at_us < cut_us)
+    if since_us is not None:  # the first impression of an outcome may lie a window before it
+        asked = asked.filter(at_us >= since_us - _window_us(task))
+        events = events.filter(((at_us >= since_us) & (pl.col("kind") == task.event)) | pl.col("undoes").is_not_null())
+    shown = shown.select("request_id", "item_id", "position", "propensity").join(asked.filter(at_us < cut_us), on="request_id")
+    refusing = refusing_users(tables, cut_us).lazy()
     impressions, logged = (
-        rows.with_columns(pl.col("at").dt.timestamp("us")).join(refusing.lazy(), on="user_id", how="anti")
-        for rows in (shown, events)
+        rows.with_columns(at_us).join(refusing, on="user_id", how="anti").collect(engine="streaming") for rows in (shown, events)
     )
-    return label(impressions.collect(), _of_kind(logged.collect(), task), task, cut_us)
+    return label(impressions, logged, task, cut_us, since_us)
 
 
-def label(impressions: pl.DataFrame, events: pl.DataFrame, task: TaskConfig, cut_us: int) -> Labels:
+def label(impressions: pl.DataFrame, events: pl.DataFrame, task: TaskConfig, cut_us: int, since_us: int | None = None) -> Labels:
     """impressions: request_id, user_id, item_id, at [us], position, propensity. events: event_id, user_id, item_id, at [us],
-    received_at, kind, undoes."""
-    window_us = round(task.window_h * 3_600_000_000)
+    received_at, kind, undoes. since_us: labels and counts are of what lies at or after it."""
+    window_us, recent = _window_us(task), pl.lit(True) if since_us is None else pl.col("at") >= since_us
     known = events.filter(pl.col("at") < cut_us, (pl.col("received_at").dt.timestamp("us") < cut_us).fill_null(True))
-    outcomes = known.filter(pl.col("kind") == task.event)
+    outcomes = known.filter(pl.col("kind") == task.event, recent)
     standing = outcomes.join(_undone(known), on="event_id", how="anti")
     order = [*_PAIR, "at", "position", "request_id"]
     past = impressions.filter(pl.col("at") < cut_us).sort(order, descending=[False] * 3 + [True] * 2, nulls_last=True)
     past = past.with_row_index("impression").with_columns(shown_us="at")
-    credited, explained = _credited(past, standing.select(*_PAIR, "at").with_row_index("outcome"), task.credit, window_us)
-    labelled = past.with_columns(label=pl.col("impression").is_in(credited.implode()).cast(pl.Int8))
+    mine = past.filter(recent)
+    found = standing.select(*_PAIR, "at").sort(*_PAIR, "at").with_row_index("outcome")
+    credited, explained = _credited(past, found, task.credit, window_us)
+    labelled = mine.with_columns(label=pl.col("impression").is_in(credited.implode()).cast(pl.Int8))
     closed = labelled.filter(pl.col("at") <= cut_us - window_us).sort("at", "request_id", "item_id")
     names = ["request_id", "item_id", "user_id", "at", "position", "propensity", "label"]
     rows = closed.select(names).rename({"at": "at_us"})
     return Labels(
-        rows, len(past), len(past) - len(rows), len(standing), len(standing) - explained, len(outcomes) - len(standing)
+        rows, len(mine), len(mine) - len(rows), len(standing), len(standing) - explained, len(outcomes) - len(standing)
     )  # fmt: skip
 
 
@@ -108,7 +117,8 @@ def _credited(past: pl.DataFrame, outcomes: pl.DataFrame, credit: str, window_us
 
 
 def _nearest(rows: pl.DataFrame, others: pl.DataFrame, strategy: Literal["backward", "forward"], key: pl.Expr) -> pl.DataFrame:
-    """Each row with the nearest of the others of its user and item, by time; rows without one are left out."""
+    """Each row with the nearest of the others of its user and item, by time; rows without one are left out. The others are in
+    order of time for each user and item."""
     found = rows.with_columns(key=key).sort(*_PAIR, "key").join_asof(
         others.drop("at").with_columns(key=others["at"]), on="key", by=_PAIR, strategy=strategy, check_sortedness=False
     )  # fmt: skip
@@ -122,10 +132,13 @@ def _undone(known: pl.DataFrame) -> pl.DataFrame:
     return standing.select(event_id="undoes")
 
 
-def _of_kind(events: pl.DataFrame, task: TaskConfig) -> pl.DataFrame:
-    kinds = events["kind"].unique().sort().to_list()
+def _window_us(task: TaskConfig) -> int:
+    return round(task.window_h * 3_600_000_000)
+
+
+def _check_kind(events: pl.LazyFrame, task: TaskConfig) -> None:
+    kinds = events.select(pl.col("kind").unique()).collect(engine="streaming")["kind"].sort().to_list()
     if task.event not in kinds:
         raise ConfigError(
             f'[tasks] event = "{task.event}": the log has no such kind.{nearest(task.event, kinds)} It has: {listed(kinds)}.'
         )
-    return events

@@ -20,35 +20,38 @@ from headrace.contracts.interactions import Interactions
 from headrace.contracts.kinds import Kind
 from headrace.contracts.requests import Bool, History, Int32, Int64, Requests
 from headrace.contracts.rng import rng
-from headrace.data.clocks import clock_of, need_times
+from headrace.data.clocks import Clock, clock_of, need_times
 from headrace.data.consent import refusing_users
 from headrace.data.counts import Counts, ItemTimes
 from headrace.data.features import Features, FeaturesConfig
 from headrace.data.histories import HistoryStore
 from headrace.data.history_build import build_histories
-from headrace.data.steps import Steps, gathered, steps_between
+from headrace.data.steps import Steps, steps_between
 from headrace.data.vocabulary import Vocabulary
 
 
 class Log:
     """users, items: vocabularies. store: positive events. tables: the folder they came from, for titles and features.
 
-    clock: "ordinal" where `at` is a row's number; then nothing that needs times is answered (`data.clocks`).
+    clock: "ordinal" where `at` is a row's or a step's number; then nothing that needs times is answered (`data.clocks`), what is
+    known of items is the last row, and their features and users' are the first row's.
     """
 
     def __init__(
         self, users: Vocabulary, items: Vocabulary, store: HistoryStore, tables: Path, seed: int = 0,
-        kinds: Mapping[str, Kind] | None = None,
+        kinds: Mapping[str, Kind] | None = None, clock: Clock | None = None,
     ):  # fmt: skip
         self.users, self.items, self.store, self.tables, self.seed, self.kinds = users, items, store, tables, seed, kinds or {}
-        self.clock = clock_of(tables)
+        self.clock = clock or clock_of(tables)
 
     @classmethod
     def from_tables(
-        cls, tables: Path, kinds: Mapping[str, Kind] | None = None, seed: int = 0, histories: Path | None = None
-    ) -> "Log":
+        cls, tables: Path, kinds: Mapping[str, Kind] | None = None, seed: int = 0, histories: Path | None = None,
+        clock: Clock | None = None,
+    ) -> "Log":  # fmt: skip
         """histories: an existing folder for the history store, filled on first use and memory-mapped from then on, so that the
-        log may be larger than memory (one folder a choice of kinds and seed); None: in memory.
+        log may be larger than memory (one folder a choice of kinds and seed); None: in memory. clock: what the times in that
+        folder are, where it is not what the tables' are.
         """
         users, items = (
             Vocabulary(pl.read_parquet(tables / f"{side}s.parquet", columns=[key])[key].unique(maintain_order=True))
@@ -58,11 +61,11 @@ class Log:
             store = HistoryStore.load(histories)
         else:
             store = build_histories(tables, users, items, kinds or {}, seed, histories)
-        return cls(users, items, store, tables, seed, kinds)
+        return cls(users, items, store, tables, seed, kinds, clock)
 
     def with_store(self, store: HistoryStore) -> "Log":
         """The same log with its events in another order."""
-        return Log(self.users, self.items, store, self.tables, self.seed, self.kinds)
+        return Log(self.users, self.items, store, self.tables, self.seed, self.kinds, self.clock)
 
     @property
     def tied_share(self) -> float:
@@ -78,7 +81,7 @@ class Log:
         """Fitted on what was known before the cut. without [users]: users whose rows are not looked at for it."""
         refusing = self.refusing(cut_us)
         left_out = refusing if without is None else refusing | without
-        fitted = Features.fit(self.tables, self.users, self.items, cut_us, settings, without=left_out)
+        fitted = Features.fit(self.tables, self.users, self.items, cut_us, settings, without=left_out, clock=self.clock)
         return self.bind(fitted) if fitted.settings.count_days else fitted
 
     def bind(self, features: Features) -> Features:
@@ -99,7 +102,7 @@ class Log:
         """Each user's events up to a place in the store of their own, [users]; none of them at or after the cut. Users who do not
         consent to training as of the cut have none."""
         ends = np.where(self.refusing(cut_us), self.store.events.offsets[:-1], ends)
-        history = gathered(self.store.events, self.store.events.offsets[:-1], ends)
+        history = self.store.until(np.arange(len(ends)), ends, np.full(len(ends), cut_us))
         return Interactions(
             history,
             len(self.items),
@@ -110,9 +113,10 @@ class Log:
         )
 
     def refusing(self, cut_us: int) -> Bool:
-        """Which users do not consent to training as of a cut, [users]. On an ordinal clock their one row always holds."""
+        """Which users do not consent to training as of a cut, [users]. On an ordinal clock their last row always holds."""
         mask = np.zeros(len(self.users), np.bool_)
-        mask[self.users.encode(refusing_users(self.tables, cut_us)["user_id"])] = True
+        as_of = cut_us if self.clock == "time" else np.iinfo(np.int64).max
+        mask[self.users.encode(refusing_users(self.tables, as_of)["user_id"])] = True
         return mask
 
     def available(self, at_us: int) -> Bool:
@@ -147,7 +151,8 @@ class Log:
         if tied:
             nth = steps.begins - self.store.events.offsets[steps.users]
             names = np.char.add(np.char.add(names, "#"), nth.astype(np.str_))
-        return Requests(names, steps.users, steps.at_us, steps.past(self.store.events, newest))
+        past = steps.past(self.store.events, newest) if tied else self.store.until(steps.users, steps.begins, steps.at_us, newest)
+        return Requests(names, steps.users, steps.at_us, past)
 
     def requests(self, users: Int32, at_us: Int64, newest: int | None = None) -> Requests:
         """Requests of these users at these moments, histories as of them."""

@@ -100,8 +100,7 @@ def _message(table: Sifted, limit: float, path: Path) -> str:
     reasons = ", ".join(_phrase(count, reason) for reason, count in table.reasons.items())
     first = table.quarantined.bottom_k(1, by="row").collect().row(0, named=True)
     shown = {"user": first["user_id"], "item": first["item_id"], first["column"]: first["value"]}
-    if table.name != "events":
-        shown.pop("user" if table.name == "items" else "item")
+    shown.pop({"items": "user", "users": "item", "requests": "item"}.get(table.name, ""), None)
     if first["column"] in ("user_id", "item_id"):
         shown.pop(first["column"])
     values = ", ".join(f"{name} {_quoted(value)}" for name, value in shown.items())

@@ -3,9 +3,10 @@
 A scorer's schema says what it wants: "history" [rows, H] is the newest H items, any other user field is a request feature.
 Of candidates: "items" [rows, candidates], and "retrieval" [rows, candidates, 3 a retriever]:
 proposed or not, 1 / log2(1 + rank), and the score standardised within the request (raw scores move when it is refitted).
+Any other candidate field is a feature that the candidates carry, "pair.…" [rows, candidates].
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,50 +33,77 @@ def user_batch(requests: Requests, schema: Schema) -> dict[str, torch.Tensor]:
             raise DataError(
                 f'requests carry no "{name}", which the ranker was trained on. They carry: {listed(requests.features)}.'
             )
-        batch[name] = torch.from_numpy(values.astype(np.int64) if values.dtype.kind in "iu" else values)
+        batch[name] = _tensor(values)
     return batch
 
 
-def candidate_batch(candidates: Candidates, stages: Sequence[str]) -> dict[str, torch.Tensor]:
-    """stages: the retrievers, in the order the scorer was trained with."""
-    return {
-        "items": torch.from_numpy(candidates.items.astype(np.int64)),
-        "retrieval": torch.from_numpy(retrieval_features(candidates, stages)),
-    }
+def candidate_batch(candidates: Candidates, stages: Sequence[str], pairs: Iterable[str] = ()) -> dict[str, torch.Tensor]:
+    """stages: the retrievers, in the order the scorer was trained with. pairs: names of the features that it reads."""
+    batch: dict[str, NDArray[Any]] = {"items": candidates.items, "retrieval": retrieval_features(candidates, stages)}
+    for name in pairs:
+        if name not in candidates.features:
+            raise DataError(
+                f'candidates carry no "{name}", which the ranker was trained on. They carry: {listed(candidates.features)}.'
+            )
+        batch[name] = candidates.features[name]
+    return {name: _tensor(values) for name, values in batch.items()}
 
 
-def list_schema(stages: int) -> Schema:
-    """What `candidate_batch` holds for so many retrievers."""
+def list_schema(stages: int, pairs: Iterable[str] = ()) -> Schema:
+    """What `candidate_batch` holds for so many retrievers and these features."""
     return {
         "items": Field("int64", ("rows", "candidates")),
         "retrieval": Field("float32", ("rows", "candidates", 3 * stages)),
+        **{name: Field("int64", ("rows", "candidates")) for name in pairs},
     }
+
+
+def pairs_in(schema: Schema) -> list[str]:
+    """The features of candidates among the fields of a candidate schema."""
+    return [name for name in schema if name not in ("items", "retrieval")]
+
+
+def _tensor(values: NDArray[Any]) -> torch.Tensor:
+    return torch.from_numpy(values.astype(np.int64) if values.dtype.kind in "iu" else values)
 
 
 def retrieval_features(candidates: Candidates, stages: Sequence[str]) -> Float32:
     """[R, C, 3 × stages]."""
-    features: list[NDArray[Any]] = []
-    for stage in stages:
-        score = candidates.scores[stage].astype(np.float64)
-        there = ~np.isnan(score)
-        count = np.maximum(there.sum(1, keepdims=True), 1)
-        filled = np.where(there, score, 0.0)
-        mean = filled.sum(1, keepdims=True) / count
-        spread = np.sqrt(np.where(there, (filled - mean) ** 2, 0.0).sum(1, keepdims=True) / count)
-        rank = np.argsort(np.argsort(np.where(there, -filled, np.inf), axis=1, kind="stable"), axis=1)
-        standard = np.clip((filled - mean) / np.maximum(spread, 1e-9), -_CLIP, _CLIP)
-        features += [there, np.where(there, 1 / np.log2(rank + 2), 0.0), np.where(there, standard, -1.0)]
-    return np.stack(features, -1).astype(np.float32) if features else np.zeros((*candidates.items.shape, 0), np.float32)
+    if not stages:
+        return np.zeros((*candidates.items.shape, 0), np.float32)
+    # All stages at once, [R, stages, C]: one request's arrays are so small that the number of steps is what they cost.
+    score = np.stack([candidates.scores[stage].astype(np.float64) for stage in stages], 1)
+    there = ~np.isnan(score)
+    count = np.maximum(there.sum(-1, keepdims=True), 1)
+    filled = np.where(there, score, 0.0)
+    mean = filled.sum(-1, keepdims=True) / count
+    spread = np.sqrt(np.where(there, (filled - mean) ** 2, 0.0).sum(-1, keepdims=True) / count)
+    rank = np.argsort(np.argsort(np.where(there, -filled, np.inf), axis=-1, kind="stable"), axis=-1)
+    standard = np.clip((filled - mean) / np.maximum(spread, 1e-9), -_CLIP, _CLIP)
+    features = np.stack([there, np.where(there, 1 / np.log2(rank + 2), 0.0), np.where(there, standard, -1.0)], -1)
+    return features.transpose(0, 2, 1, 3).reshape(*candidates.items.shape, 3 * len(stages)).astype(np.float32)
 
 
 class ListBatches:
-    """Batches of candidate lists: every chosen candidate and a fresh draw of the others, `width` in all. Implements `Batches`."""
+    """Batches of candidate lists: every chosen candidate and a fresh draw of the others, `width` in all. Implements `Batches`.
 
-    def __init__(self, lists: CandidateLists, schema: Schema, stages: Sequence[str], *, width: int, batch_size: int, seed: int):
-        lists = lists.take(np.flatnonzero(lists.label.sum(1) > 0))  # without a choice there is no order to learn
+    pairs: features of the candidates that are read. whole: every list as it is, with all its candidates, those of which nothing
+    was chosen too: a share drawn of what was not chosen would make a choice look likelier than it was.
+    """
+
+    def __init__(
+        self, lists: CandidateLists, schema: Schema, stages: Sequence[str], *,
+        pairs: Iterable[str] = (), width: int, batch_size: int, seed: int, whole: bool = False,
+    ):  # fmt: skip
+        if not whole:
+            lists = lists.take(np.flatnonzero(lists.label.sum(1) > 0))  # without a choice there is no order to learn
         self.users = user_batch(lists.requests, schema)
-        self.candidates = {**candidate_batch(lists.candidates, stages), "label": torch.from_numpy(lists.label)}
-        self.width, self.batch_size, self.seed = min(width, lists.label.shape[1]), batch_size, seed
+        self.candidates = {**candidate_batch(lists.candidates, stages, pairs), "label": torch.from_numpy(lists.label)}
+        longest = lists.label.shape[1]
+        if lists.known is not None:  # the others have had their say in what the retrievers said of these
+            self.candidates["items"] = self.candidates["items"].masked_fill(~torch.from_numpy(lists.known), 0)
+            longest = max(int(lists.known.sum(1).max(initial=0)), 1)
+        self.width, self.batch_size, self.seed = longest if whole else min(width, longest), batch_size, seed
 
     def epoch(self, epoch: int) -> "Lists":
         rows = rng(self.seed, "lists", epoch).permutation(len(self.candidates["label"]))

@@ -53,6 +53,17 @@ def steps_between(
     return Steps(users[starts], at_us[starts], begins[starts], answers).take(np.argsort(at_us[starts], kind="stable"))
 
 
+def steps_after(events: History, *, one_by_one: bool = False) -> Int64:
+    """How many of its user's steps come after each event's own, [events]: 0 in the last. one_by_one: each event is a step."""
+    new = np.ones(len(events.items) + 1, np.bool_)
+    if not one_by_one:
+        new[1:-1] = events.at_us[1:] != events.at_us[:-1]
+        new[events.offsets[:-1]] = True
+    number: Int64 = np.cumsum(new[:-1], dtype=np.int64)
+    last = number[events.offsets[1:] - 1] if len(number) else np.zeros(len(events), np.int64)
+    return np.repeat(last, events.lengths) - number
+
+
 def gathered(events: History, start: Int64, end: Int64) -> History:
     """Rows [start, end) of the store, one a pair; only what is returned is read."""
     offsets = np.concatenate([[0], np.cumsum(end - start)])

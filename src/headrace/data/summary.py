@@ -6,11 +6,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Summary:
-    """By table where it says so. Times in UTC microseconds.
+    """By table where it says so; requests and candidates stand there where the log has them. Times in UTC microseconds.
 
-    added: items and users that only events name. quarantined: table -> reason -> rows. kinds: kept events of each.
-    tied_share: of events that stand at one moment with another of the same user. time_forms: column -> how its file writes
-    times. ignored: columns of the events file that the contract has no place for. erased: rows of users who were to be forgotten.
+    added: items and users that only events, requests or candidates name. quarantined: table -> reason -> rows. kinds: kept events
+    of each. tied_share: of events that stand at one moment with another of the same user. time_forms: column -> how its file
+    writes times. ignored: columns of the events file that the contract has no place for. erased: rows of users who were to be
+    forgotten.
     """
 
     clock: str

@@ -1,1 +1,1 @@
-"""Frozen texts to vectors, and the index that finds the nearest of them."""
+"""Frozen texts and images to vectors, and the index that finds the nearest of them."""

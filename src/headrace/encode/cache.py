@@ -1,10 +1,10 @@
-"""Vectors kept by what was encoded: a text met before, in this run or another, is looked up and not encoded again.
+"""Vectors kept by what was encoded: a text or image met before, in this run or another, is looked up and not encoded again.
 
     encoder = CachedEncoder(minilm(), folder)
 
 A text's key is the sha256 of (fingerprint, kind, text), so another encoder, kind or text has another key, and renaming an item
-costs one text. Shards of at most 8,192 rows are written whole under a temporary name and never change, so several processes may
-share a folder and a killed run keeps the shards it finished.
+costs one text; an image's key is that of its size and pixels. Shards of at most 8,192 rows are written whole under a temporary
+name and never change, so several processes may share a folder and a killed run keeps the shards it finished.
 Cost: one hash a text; memory 0.2 kB a text kept, the vectors stay on disk. It loses where texts come one at a time and are all
 new (queries of a server): each call then writes a shard of one row.
 """
@@ -24,6 +24,7 @@ from headrace.artifacts.arrays import save_arrays
 from headrace.contracts.errors import ArtifactError
 from headrace.contracts.requests import Float32
 from headrace.contracts.seams import Encoder
+from headrace.encode.images import Image, images_of, is_image
 from headrace.encode.texts import texts_of
 
 _SHARD = 8192
@@ -39,13 +40,14 @@ class CachedEncoder:
         self._place: dict[bytes, tuple[int, int]] = {}  # key -> shard, row
 
     def encode(self, inputs: Sequence[Any], kind: Literal["query", "item"]) -> Float32:
-        """[n, dim]. A text that stands twice is encoded once."""
-        texts = texts_of(inputs, self.fingerprint)
+        """[n, dim]. What stands twice is encoded once."""
+        images = len(inputs) > 0 and is_image(inputs[0])
+        asked = images_of(inputs, self.fingerprint) if images else texts_of(inputs, self.fingerprint)
         opening = f"{self.fingerprint}\0{kind}\0".encode()
-        keys = [sha256(opening + text.encode("utf-8", "surrogatepass")).digest() for text in texts]
+        keys = [sha256(opening + _bytes(one)).digest() for one in asked]
         if any(key not in self._place for key in keys):
             self._look()  # another process may have encoded them since
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._place}
+        missing = {key: one for key, one in zip(keys, asked, strict=True) if key not in self._place}
         new = list(missing)
         for start in range(0, len(new), _SHARD):
             part = new[start : start + _SHARD]
@@ -81,6 +83,10 @@ class CachedEncoder:
             here = places[:, 0] == shard
             vectors[here] = _tensor(self._shards[shard], "vectors")[places[here, 1]]
         return vectors
+
+
+def _bytes(one: str | Image) -> bytes:
+    return one.encode("utf-8", "surrogatepass") if isinstance(one, str) else f"image {one.shape}\0".encode() + one.tobytes()
 
 
 def _tensor(path: Path, name: str) -> NDArray[Any]:

@@ -15,6 +15,7 @@ from headrace.artifacts.store import Artifact, Store, key_of, open_artifact
 from headrace.contracts.config import digest
 from headrace.contracts.manifest import Manifest
 from headrace.data.datasets.placing import default_home
+from headrace.encode.optional import optional
 from headrace.encode.sentences import SentenceEncoder, SentencesConfig
 from headrace.encode.weights import NAME, SHA256, weights
 
@@ -25,6 +26,8 @@ REVISION = 1
 
 def minilm(config: SentencesConfig | None = None, home: Path | None = None) -> SentenceEncoder:
     """home: the cache (the data sets' if None). DataError where its weights can't be had, MissingExtra without [text]."""
+    for library in ("onnxruntime", "tokenizers"):  # before 91 MB are fetched
+        optional(library, package=library, extra="text", purpose="Encoding text")
     folder = exported(home or default_home()).path
     name = f"{NAME}/{digest([SHA256, REVISION])[:16]}"
     return SentenceEncoder(folder / "model.onnx", folder / "tokenizer.json", name, config)

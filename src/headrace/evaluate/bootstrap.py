@@ -12,6 +12,7 @@ Shapes: users [R]; values [R, M], one column a figure; resampled [B, M]. Cost O(
 Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 and 16; Holm, Scand. J. Statist. 1979.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +35,7 @@ class Means:
     n: int
     resampled: Float64
 
-    def columns(self, which: slice) -> "Means":
+    def columns(self, which: slice | list[int]) -> "Means":
         return Means(self.value[which], self.lo[which], self.hi[which], self.n, self.resampled[:, which])
 
 
@@ -57,17 +58,24 @@ def by_user(users: Int32 | Int64, values: Float64) -> tuple[Int64, Float64]:
     return ids, np.stack(totals, axis=1) / counts[:, None]
 
 
-def resampled_sums(values: Float64, *, resamples: int, seed: int) -> Float64:
-    """Sums of values [U, M] over `resamples` draws of U users, [B, M]. Equal (U, resamples, seed) draw the same users."""
-    n = len(values)
+def draws(n: int, *, resamples: int, seed: int, width: int = 0) -> Iterator[tuple[slice, Float64]]:
+    """How often each of n users is drawn, a block of resamples [b, n] at a time. width: of what the caller makes of each.
+
+    Equal (n, resamples, seed, width) draw the same users.
+    """
     stream = rng(seed, "bootstrap", n)
-    sums = np.empty((resamples, values.shape[1]))
-    step = max(1, _DRAWN // n)
+    step = max(1, _DRAWN // max(n, width))
     for start in range(0, resamples, step):
         rows = min(step, resamples - start)
         drawn = stream.integers(0, n, size=(rows, n)) + np.arange(rows)[:, None] * n
-        counts = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)
-        sums[start : start + rows] = counts.astype(np.float64) @ values
+        yield slice(start, start + rows), np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
+
+
+def resampled_sums(values: Float64, *, resamples: int, seed: int) -> Float64:
+    """Sums of values [U, M] over `resamples` draws of U users, [B, M]. Equal (U, resamples, seed) draw the same users."""
+    sums = np.empty((resamples, values.shape[1]))
+    for rows, counts in draws(len(values), resamples=resamples, seed=seed):
+        sums[rows] = counts @ values
     return sums
 
 
@@ -80,8 +88,7 @@ def mean_intervals(users: Int32 | Int64, values: Float64, *, resamples: int = 20
         raise DataError(f"bootstrap: row {row} is NaN. Leave out requests that have no value.")
     _, per_user = by_user(users, values)
     resampled = resampled_sums(per_user, resamples=resamples, seed=seed) / len(per_user)
-    lo, hi = interval(resampled, len(per_user))
-    return Means(per_user.mean(0), lo, hi, len(per_user), resampled)
+    return held(per_user.mean(0), resampled, len(per_user))
 
 
 def paired_difference(
@@ -103,6 +110,12 @@ def interval(resampled: Float64, n: int) -> tuple[Float64, Float64]:
     tail = (1 - COVERAGE) / 2
     lo, hi = np.nanquantile(resampled, [tail, 1 - tail], axis=0)
     return lo, hi
+
+
+def held(value: Float64, resampled: Float64, n: int) -> Means:
+    """Each figure with its interval, which holds it: the sums of a constant may be off in the last place."""
+    lo, hi = interval(resampled, n)
+    return Means(value, np.minimum(lo, value), np.maximum(hi, value), n, resampled)
 
 
 def two_sided_p(differences: Float64, n: int) -> Float64:

@@ -46,8 +46,13 @@ class Panel:
 
 
 def panels(rows: Sequence[Row]) -> list[Panel]:
-    """rows of one stage, split and slice."""
-    return [_panel(metric, [row for row in rows if row.metric == metric]) for metric in in_order(row.metric for row in rows)]
+    """rows of one stage, split and slice. A method's mark tells of its first row: the test against the first baseline."""
+    first = {(row.metric, row.method): row for row in reversed(rows)}
+    methods = in_order(row.method for row in rows)
+    return [
+        _panel(metric, [first[metric, method] for method in methods if (metric, method) in first])
+        for metric in in_order(row.metric for row in rows)
+    ]
 
 
 def _panel(metric: str, rows: list[Row]) -> Panel:

@@ -123,9 +123,15 @@ def ece(labels: Numbers, predictions: Numbers, bins: int = 20) -> float:
     """Equal predictions share a bin, so the figure does not depend on the order of the rows."""
     _filled(log_losses(labels, predictions))
     p = np.asarray(predictions, np.float64)
-    _, tied, sizes = np.unique(p, return_inverse=True, return_counts=True)
-    bin_ = (((np.cumsum(sizes) - sizes) * bins) // len(p))[tied]
+    bin_ = equal_mass_bins(p, bins)
     return float(np.abs(np.bincount(bin_, p - np.asarray(labels, np.float64))).sum() / len(p))
+
+
+def equal_mass_bins(predictions: Float64, bins: int = 20) -> Int64:
+    """The bin of each row, [N]."""
+    _, tied, sizes = np.unique(predictions, return_inverse=True, return_counts=True)
+    found: Int64 = (((np.cumsum(sizes) - sizes) * bins) // len(predictions))[tied]
+    return found
 
 
 def _filled(losses: Float64) -> Float64:

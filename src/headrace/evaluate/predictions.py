@@ -1,14 +1,16 @@
-"""Several scorers on the same impressions: gauc, log_loss, normalized_entropy and calibration_ratio, with interval and test.
+"""Several scorers on the same impressions: gauc, log_loss, normalized_entropy, calibration_ratio, auc and ece, with interval and
+test.
 
-Each of them is a ratio of sums over impressions, so a resample of users needs each user's sums alone: a busy user counts as
-often as they were shown something, as in the metric itself. Users stay whole, because one user's impressions are alike.
+All but the last two (`pooled`) are ratios of sums over impressions, so a resample of users needs each user's sums alone: a busy
+user counts as often as they were shown something, as in the metric itself. Users stay whole, because one user's impressions are
+alike.
 
-Shapes: labels, users [N]; predictions: method -> [N] in [0, 1]. Cost O(N log N a method + B U). n is the number of users,
-for gauc of those with both classes.
+Shapes: labels, users [N]; predictions: method -> [N] in [0, 1], any scores where only ORDER is asked for. Cost O(N log N + B U) a
+method, O(B N) with auc. n is the number of users, for gauc of those with both classes.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -16,12 +18,16 @@ from headrace.contracts.errors import DataError
 from headrace.contracts.requests import Bool, Float64
 from headrace.evaluate.bootstrap import Means, enough_resamples, interval, resampled_sums
 from headrace.evaluate.compare import check_baseline
+from headrace.evaluate.exposures import moved
 from headrace.evaluate.pointwise import Numbers, entropy, gauc, log_losses
+from headrace.evaluate.pooled import resampled_aucs, resampled_eces
 from headrace.evaluate.rows import Row, Setting, holm_adjusted
 
 log = logging.getLogger(__name__)
 
-METRICS = ("gauc", "log_loss", "normalized_entropy", "calibration_ratio")
+METRICS = ("gauc", "log_loss", "normalized_entropy", "calibration_ratio", "auc", "ece")
+ORDER = ("gauc", "auc")
+_POOLED = {"auc": resampled_aucs, "ece": resampled_eces}
 
 
 def compare_predictions(
@@ -32,6 +38,7 @@ def compare_predictions(
     stage: str,
     split: str,
     baseline: str,
+    metrics: Sequence[str] = METRICS,
     slices: Mapping[str, Bool] | None = None,
     seed: int = 0,
     resamples: int = 2000,
@@ -39,7 +46,7 @@ def compare_predictions(
     """slices: name -> mask of impressions [N]; {"all": every one} by default. p is adjusted over the whole call."""
     check_baseline(baseline, predictions)
     parts = {"all": np.ones(len(labels), np.bool_)} if slices is None else slices
-    resamples = enough_resamples(resamples, len(parts) * len(METRICS) * (len(predictions) - 1))
+    resamples = enough_resamples(resamples, len(parts) * len(metrics) * (len(predictions) - 1))
     setting = Setting(stage=stage, split=split, baseline=baseline, seed=seed, resamples=resamples)
     rows: list[Row] = []
     for name, mask in parts.items():
@@ -47,40 +54,48 @@ def compare_predictions(
             raise DataError(f'slice "{name}": expected a bool mask of {len(labels)} impressions, got {mask.dtype} {mask.shape}.')
         if mask.any():
             picked = {method: np.asarray(p)[mask] for method, p in predictions.items()}
-            rows += _rows(setting, name, picked, np.asarray(labels)[mask], np.asarray(users)[mask])
+            rows += _rows(setting, name, metrics, picked, np.asarray(labels)[mask], np.asarray(users)[mask])
         else:
             log.warning('%s, %s: slice "%s" has no impression, so it gives no row.', stage, split, name)
     return holm_adjusted(rows)
 
 
-def _rows(setting: Setting, part: str, predictions: Mapping[str, Numbers], labels: Numbers, users: Numbers) -> list[Row]:
+def _rows(
+    setting: Setting, part: str, metrics: Sequence[str], predictions: Mapping[str, Numbers], labels: Numbers, users: Numbers
+) -> list[Row]:
     methods = list(predictions)
-    sums, n_ordered = _sums_by_user(predictions, labels, users, methods.index(setting.baseline))
-    value = _figures(sums.sum(0, keepdims=True))
-    resampled = _figures(resampled_sums(sums, resamples=setting.resamples, seed=setting.seed))
+    baseline, draws = methods.index(setting.baseline), {"resamples": setting.resamples, "seed": setting.seed}
+    sums, n_ordered = _sums_by_user(predictions, labels, users, baseline, probable=not set(metrics) <= set(ORDER))
+    figures = _figures(np.vstack([sums.sum(0), resampled_sums(sums, **draws)]))
+    for metric in set(metrics) & set(_POOLED):
+        columns = np.stack([_POOLED[metric](users, labels, p, **draws) for p in predictions.values()], axis=1)
+        figures[metric] = np.hstack([columns, columns - columns[:, [baseline]]])
     rows: list[Row] = []
-    for metric in METRICS:
-        if np.isnan(value[metric]).any():
+    for metric in metrics:
+        own, drawn = figures[metric][0], figures[metric][1:]
+        if np.isnan(own).any():
             log.warning('%s, %s: slice "%s" has one class only: no row of %s.', setting.stage, setting.split, part, metric)
             continue
         n = n_ordered if metric == "gauc" else len(sums)
-        means = Means(value[metric][0], *interval(resampled[metric], n), n, resampled[metric])
-        figures, differences = means.columns(slice(len(methods))), means.columns(slice(len(methods), None))
-        rows += setting.rows(part, metric, methods, figures, differences)
+        means = moved(figures[metric], n) if metric in _POOLED else Means(own, *interval(drawn, n), n, drawn)
+        values, differences = means.columns(slice(len(methods))), means.columns(slice(len(methods), None))
+        rows += setting.rows(part, metric, methods, values, differences)
     return rows
 
 
-def _sums_by_user(predictions: Mapping[str, Numbers], labels: Numbers, users: Numbers, baseline: int) -> tuple[Float64, int]:
-    """[U, 3 + 6 methods]: impressions, positives, impressions of users with both classes; then each method's loss, p and
-    AUC x impressions; then the same less the baseline's. The denominators are shared, so a ratio of differences is the
-    difference of ratios, and equal methods differ by exactly 0."""
+def _sums_by_user(
+    predictions: Mapping[str, Numbers], labels: Numbers, users: Numbers, baseline: int, probable: bool
+) -> tuple[Float64, int]:
+    """[U, 3 + 6 methods]: impressions, positives, impressions of users with both classes; then each method's loss (0 where the
+    predictions are no probabilities), p and AUC x impressions; then the same less the baseline's. The denominators are shared,
+    so a ratio of differences is the difference of ratios, and equal methods differ by exactly 0."""
     ids, row = np.unique(users, return_inverse=True)
     own = []
     for p in predictions.values():
         ordered = gauc(users, labels, p)
         own.append(
             [
-                np.bincount(row, log_losses(labels, p), minlength=len(ids)),
+                np.bincount(row, log_losses(labels, p) if probable else np.zeros(len(row)), minlength=len(ids)),
                 np.bincount(row, np.asarray(p, np.float64), minlength=len(ids)),
                 np.where(ordered.kept, ordered.values * ordered.impressions, 0.0),
             ]
@@ -93,7 +108,7 @@ def _sums_by_user(predictions: Mapping[str, Numbers], labels: Numbers, users: Nu
 
 
 def _figures(sums: Float64) -> dict[str, Float64]:
-    """metric -> [B, 2 methods], NaN where a draw of users leaves a metric without its denominator."""
+    """metric -> [1 + B, 2 methods], NaN where a draw of users leaves a metric without its denominator."""
     n, positives, weight = (sums[:, [at]] for at in range(3))
     loss, p, wins = (sums[:, 3 + at :: 3] for at in range(3))
     return {

@@ -26,10 +26,16 @@ def write_json(path: Path, rows: Sequence[Row], facts: Mapping[str, Any]) -> Non
 
 
 def text_table(rows: Sequence[Row], title: str, versus: Sequence[str] | None = None) -> str:
-    """A block for each stage, split and slice. versus: the metrics shown against the baseline, the last one by default."""
+    """A block for each stage, split and slice. versus: the metrics shown against each baseline, the last one by default."""
     parts = _parts(rows)
     blocks = [_block(part, title if len(parts) == 1 else f"{title}, {label}", versus) for label, part in parts]
     return "\n\n".join(blocks) + f"\n{FOOTNOTE}"
+
+
+def versus_in_words(row: Row) -> str:
+    """A row's difference to its baseline, with its interval and what the test allows to say."""
+    words = {"same": "not told apart", "better": "better", "worse": "worse", "differs": "differs", "baseline": "the baseline"}
+    return f"{_difference(row)}: {words[row.verdict]}"
 
 
 def html_report(
@@ -81,15 +87,15 @@ def _parts(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
 
 def _block(rows: Sequence[Row], title: str, versus: Sequence[str] | None) -> str:
     metrics, methods = in_order(row.metric for row in rows), in_order(row.method for row in rows)
-    by_name = {(row.method, row.metric): row for row in rows}
-    against = [metric for metric in (metrics[-1:] if versus is None else versus) if metric in metrics]
-    baseline = next((row.baseline for row in rows if row.baseline is not None), None)
-    head = ["method", *metrics, *(f"vs {baseline} ({metric})" for metric in against if baseline is not None)]
-    lines = [head]
+    figures = {(row.method, row.metric): row for row in rows}
+    compared = {(row.method, row.metric, row.baseline): row for row in rows if row.baseline is not None}
+    asked = [metric for metric in (metrics[-1:] if versus is None else versus) if metric in metrics]
+    pairs = [(metric, baseline) for metric in asked for baseline in in_order(name for _, _, name in compared)]
+    lines = [["method", *metrics, *(f"vs {baseline} ({metric})" for metric, baseline in pairs)]]
     for method in methods:
-        cells = [_value(by_name.get((method, metric))) for metric in metrics]
-        lines.append([method, *cells, *(_difference(by_name.get((method, metric))) for metric in against)][: len(head)])
-    widths = [max(len(line[at]) for line in lines) for at in range(len(head))]
+        cells = [_value(figures.get((method, metric))) for metric in metrics]
+        lines.append([method, *cells, *(_difference(compared.get((method, metric, baseline))) for metric, baseline in pairs)])
+    widths = [max(len(line[at]) for line in lines) for at in range(len(lines[0]))]
     counts = sorted({row.n for row in rows})
     fewest, most = f"{counts[0]:,}", f"{counts[-1]:,}"
     opening = f"{title}, n = {most if fewest == most else f'{fewest} to {most}'} users"

@@ -13,6 +13,7 @@ from headrace.evaluate.bootstrap import Means, holm, two_sided_p
 SIGNIFICANT = 0.05
 _HIGHER = {"recall", "ndcg", "graded_ndcg", "mrr", "map", "hit_rate", "auc", "gauc", "coverage"}
 _LOWER = {"log_loss", "normalized_entropy", "ece", "gini"}
+BEYOND = {"coverage", "gini", "novelty", "diversity"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,10 @@ class Row:
         toward = direction(self.metric) * self.diff
         return "better" if toward > 0 else "worse" if toward < 0 else "differs"
 
+    @property
+    def beyond_accuracy(self) -> bool:
+        return _bare(self.metric) in BEYOND
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON, which has no NaN: null there."""
         return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in asdict(self).items()}
@@ -58,11 +63,12 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What the rows of one table have in common."""
+    """What the rows of one table have in common. further: baselines besides the first."""
 
     stage: str
     split: str
     baseline: str
+    further: tuple[str, ...] = ()
     seed: int = 0
     resamples: int = 2000
 
@@ -84,8 +90,17 @@ class Setting:
 
 def direction(metric: str) -> int:
     """1 where more is better, -1 where less is, 0 where neither (novelty, calibration_ratio)."""
-    name = re.split("[@ ]", metric, maxsplit=1)[0]
-    return (name in _HIGHER) - (name in _LOWER)
+    return (_bare(metric) in _HIGHER) - (_bare(metric) in _LOWER)
+
+
+def accuracy(rows: Sequence[Row]) -> list[Row]:
+    """What a short table shows: right or not, over all requests."""
+    return [row for row in rows if row.slice == "all" and not row.beyond_accuracy]
+
+
+def _bare(metric: str) -> str:
+    """ "ndcg" of "ndcg@10 (sampled: uniform-100)"."""
+    return re.split("[@ ]", metric, maxsplit=1)[0]
 
 
 def holm_adjusted(rows: Sequence[Row]) -> list[Row]:

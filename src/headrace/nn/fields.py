@@ -1,10 +1,12 @@
 """The embedding layer of a model over feature codes: one table an item, one a feature, the item's own codes kept beside them.
 
-Users' codes come with each request; items' codes are static, so they are buffers that are looked up by item number.
+Users' codes come with each request, those of a pair with each candidate; items' codes are static, so they are buffers that are
+looked up by item number. So are items' vectors (an encoder's, of their texts): they stay as they are, and a learned linear map
+brings them to the size of an item's embedding. An item without a text has a vector of zeros, and is mapped to zeros.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,21 +16,32 @@ from torch import Tensor, nn
 
 from headrace.contracts.batch import Batch, Field, Schema
 from headrace.contracts.interactions import Interactions
+from headrace.contracts.requests import Float32
 from headrace.nn.pooling import mean_over
 
 
 @dataclass(frozen=True)
 class FieldShapes:
-    """users: feature -> number of codes. items: feature -> number of codes and the shape of the catalogue's codes."""
+    """users, pairs: feature -> number of codes. items: feature -> number of codes and the shape of the catalogue's codes.
+
+    vector_dim: of items' vectors, 0 where there are none.
+    """
 
     n_items: int
     users: Mapping[str, int]
     items: Mapping[str, tuple[int, tuple[int, ...]]]
+    pairs: Mapping[str, int] = field(default_factory=dict)
+    vector_dim: int = 0
 
     @classmethod
-    def of(cls, interactions: Interactions, user_names: Iterable[str], sizes: Mapping[str, int]) -> "FieldShapes":
+    def of(
+        cls, interactions: Interactions, user_names: Iterable[str], sizes: Mapping[str, int], *,
+        pairs: Iterable[str] = (), vectors: Float32 | None = None,
+    ) -> "FieldShapes":  # fmt: skip
+        """pairs: names of features that candidates carry. vectors [n_items, dim]."""
         items = {name: (sizes[name], codes.shape) for name, codes in interactions.features.items()}
-        return cls(interactions.n_items, {name: sizes[name] for name in user_names}, items)
+        users, both = ({name: sizes[name] for name in names} for names in (user_names, pairs))
+        return cls(interactions.n_items, users, items, both, 0 if vectors is None else vectors.shape[1])
 
     @classmethod
     def stored(cls, arrays: Mapping[str, NDArray[Any]], prefix: str) -> "FieldShapes":
@@ -40,11 +53,16 @@ class FieldShapes:
 
         items = sizes(f"{prefix}item_tables.")
         shapes = {name: (size, arrays[prefix + _inside(name)].shape) for name, size in items.items()}
-        return cls(len(arrays[f"{prefix}items.weight"]), sizes(f"{prefix}user_tables."), shapes)
+        users, pairs = (sizes(f"{prefix}{side}_tables.") for side in ("user", "pair"))
+        vectors = arrays.get(f"{prefix}vectors")
+        return cls(len(arrays[f"{prefix}items.weight"]), users, shapes, pairs, 0 if vectors is None else vectors.shape[1])
 
 
 class FieldEmbeddings(nn.Module):
-    """user_width, item_width: of a user's and of an item's embedded features, all joined in the order of their names."""
+    """user_width, item_width, pair_width: of a user's, an item's and a pair's embedded features, in the order of their names.
+
+    An item's end with its vector, mapped to item_dim numbers.
+    """
 
     def __init__(self, shapes: FieldShapes, item_dim: int, feature_dim: int):
         super().__init__()
@@ -55,22 +73,38 @@ class FieldEmbeddings(nn.Module):
         self.item_tables = nn.ModuleDict(
             {_inside(name): nn.Embedding(size, feature_dim, padding_idx=0) for name, (size, _) in items}
         )
+        self.pair_tables = nn.ModuleDict(
+            {_inside(name): nn.Embedding(size, feature_dim, padding_idx=0) for name, size in sorted(shapes.pairs.items())}
+        )
+        self.from_vector: nn.Linear | None = None
+        if shapes.vector_dim:
+            self.from_vector = nn.Linear(shapes.vector_dim, item_dim, bias=False)
+            self.register_buffer("vectors", torch.zeros(shapes.n_items, shapes.vector_dim))
         for weight in self.parameters():
             nn.init.normal_(weight, std=0.05)
-        for padded in (self.items.weight, *self.item_tables.parameters()):
+        for padded in (self.items.weight, *self.item_tables.parameters(), *self.pair_tables.parameters()):
             nn.init.zeros_(padded[0])
         for name, (_, shape) in items:
             self.register_buffer(_inside(name), torch.zeros(shape, dtype=torch.int32))
         self.register_buffer("popularity", torch.zeros(shapes.n_items))
         self.popularity: Tensor
         self.user_names = [name for name, _ in users]
-        self.user_width, self.item_width = feature_dim * len(users), feature_dim * len(items)
+        self.user_width, self.pair_width = feature_dim * len(users), feature_dim * len(shapes.pairs)
+        self.item_width = feature_dim * len(items) + (item_dim if shapes.vector_dim else 0)
 
-    def fill(self, interactions: Interactions) -> None:
-        """Each item's codes and its log popularity, standardised over the catalogue."""
+    def fill(self, interactions: Interactions, vectors: Float32 | None = None) -> None:
+        """Each item's codes, its vector, and its log popularity, standardised over the catalogue.
+
+        With vectors, an item that nobody has chosen starts without an embedding of its own: what it has of one is a draw that
+        nothing corrects, and would stand beside what its text says.
+        """
         for name, codes in interactions.features.items():
             self.get_buffer(_inside(name)).copy_(torch.from_numpy(codes))
         self.popularity.copy_(torch.from_numpy(log_popularity(interactions)))
+        if vectors is not None:
+            self.get_buffer("vectors").copy_(torch.from_numpy(vectors))
+            with torch.no_grad():
+                self.items.weight[torch.from_numpy(interactions.item_counts() == 0)] = 0
 
     def schema(self, history: int) -> Schema:
         """What `user` and a history of so many items are read from."""
@@ -84,16 +118,23 @@ class FieldEmbeddings(nn.Module):
     def user(self, batch: Batch) -> Tensor:
         """[rows, user_width]."""
         found = [table(batch[_outside(name)]) for name, table in self.user_tables.items()]
-        return torch.cat(found, -1) if found else self.popularity.new_zeros((len(batch["history"]), 0))
+        return torch.cat(found, -1) if found else self.popularity.new_zeros((batch["history"].shape[0], 0))
 
     def item(self, items: Tensor) -> Tensor:
-        """[..] -> [.., item_width]; a list feature is the mean over its entries."""
+        """[..] -> [.., item_width]; a list feature is the mean over its entries, the vector stands last."""
         found = []
         for name, table in self.item_tables.items():
             codes = self.get_buffer(name)[items]
             embedded = table(codes)
             found.append(mean_over(embedded, codes > 0) if codes.dim() > items.dim() else embedded)
+        if self.from_vector is not None:
+            found.append(self.from_vector(self.get_buffer("vectors")[items]))
         return torch.cat(found, -1) if found else self.popularity.new_zeros((*items.shape, 0))
+
+    def pair(self, candidates: Batch) -> Tensor:
+        """[rows, candidates, pair_width]: what candidates carry."""
+        found = [table(candidates[_outside(name)]) for name, table in self.pair_tables.items()]
+        return torch.cat(found, -1) if found else self.popularity.new_zeros((*candidates["items"].shape, 0))
 
 
 def log_popularity(interactions: Interactions) -> NDArray[np.float64]:

@@ -26,6 +26,20 @@ def pointwise(logits: Tensor, label: Tensor, mask: Tensor | None = None) -> Tens
     return masked_mean(binary_cross_entropy_with_logits(logits, label.to(logits.dtype), reduction="none"))
 
 
+class PointwiseChoice:
+    """One task of a scorer over candidate lists, each real candidate a term of its own. batch: as `ListwiseChoice` reads it."""
+
+    def __init__(self, task: str):
+        self.task = task
+
+    def counts(self, batch: Batch) -> Mapping[str, float]:
+        return {self.task: float((batch["items"] > 0).sum())}
+
+    def __call__(self, model: Any, batch: Batch, services: Services) -> Mapping[str, Loss]:
+        logits = model.score(model.user(batch), batch).logits[self.task]
+        return {self.task: Loss(pointwise(logits, batch["label"], batch["items"] > 0), self.counts(batch)[self.task])}
+
+
 class OneNegative:
     """Every position tells the item that follows it from one drawn item.
 

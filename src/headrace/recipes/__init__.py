@@ -1,3 +1,7 @@
 """One file a paper: what is trained on what, against which baseline, and the claim it must meet. Fixed before the run."""
 
-RECIPES = {"sasrec": "headrace.recipes.sasrec"}
+RECIPES = {
+    "cascade_bias": "headrace.recipes.cascade_bias",
+    "character_flywheel": "headrace.recipes.character_flywheel",
+    "sasrec": "headrace.recipes.sasrec",
+}

@@ -1,11 +1,11 @@
-"""Retrieval arms run on one log under several splits and seeds: tuned alike, fitted, measured a user, each cell kept.
-
-A cell is (protocol, arm, seed). It is an artifact, so a reproduction that is stopped goes on where it was.
-"""
+"""Retrieval arms run on one log under several splits and seeds: tuned alike, fitted, measured a user, each cell kept."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +14,19 @@ from headrace.artifacts.arrays import load_arrays, save_arrays
 from headrace.artifacts.store import Artifact, Draft
 from headrace.build.components import component_class, settings_of
 from headrace.build.graph import Graph
-from headrace.contracts.config import as_dict
+from headrace.contracts.config import as_dict, digest
 from headrace.contracts.requests import Allowed
 from headrace.contracts.seams import Learner
-from headrace.data.holdouts import Held
+from headrace.data import datasets
+from headrace.data.holdouts import Held, Split
+from headrace.data.log import Log
+from headrace.data.ring import write_ring
 from headrace.evaluate.bootstrap import by_user
 from headrace.evaluate.lists import RankedLists, Relevant
 from headrace.evaluate.ranking import measure
 from headrace.methods.retrieve import RETRIEVERS
 from headrace.nn.seeded import seeded
+from headrace.recipes.cells import Cell
 from headrace.train.trainer import train
 
 _AT_ONCE = 512
@@ -42,18 +46,63 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """values: metric -> one a user, [users], in order of user. seconds: what working it out took, whenever that was."""
+class Retrieval:
+    """Work on one log. data: a data set's name, or "ring". splits: name -> split, the claim's protocol among them.
 
-    settings: dict[str, Any]
-    seconds: float
-    values: dict[str, NDArray[np.float64]]
+    chosen_by: the metric validation is judged by.
+    """
+
+    data: str
+    arms: Mapping[str, Arm]
+    splits: Mapping[str, Split]
+    seeds: int
+    metrics: Sequence[str]
+    chosen_by: str = "ndcg@10"
+    unit: str = "users"
+
+    @property
+    def protocols(self) -> Sequence[str]:
+        return tuple(self.splits)
+
+    @cached_property
+    def data_hash(self) -> str:
+        events = self._log.store.events
+        parts = (events.offsets, events.items, events.at_us)
+        return digest([sha256(np.ascontiguousarray(part).tobytes()).hexdigest() for part in parts])[:16]
+
+    def says(self, protocol: str) -> str:
+        return self._held(protocol).describes
+
+    def cells(self, graph: Graph, protocol: str, arm: str) -> list[Cell]:
+        one, held = self.arms[arm], self._held(protocol)
+        same: dict[str, Any] = {"metrics": self.metrics, "data": self.data_hash, "chosen_by": self.chosen_by}
+        return [run_cell(graph, held, arm, one, seed=seed, **same) for seed in (range(self.seeds) if one.learned else [0])]
+
+    def open(self, folder: Path) -> None:
+        tables = datasets.get(self.data) if self.data != "ring" else folder / "ring"
+        if self.data == "ring":
+            tables.mkdir(parents=True, exist_ok=True)
+            write_ring(tables, users=60, steps=10, items=20)
+        self._opened["log"] = Log.from_tables(tables)
+
+    @property
+    def _log(self) -> Log:
+        return cast(Log, self._opened["log"])
+
+    def _held(self, protocol: str) -> Held:
+        if protocol not in self._opened:
+            self._opened[protocol] = self.splits[protocol].of(self._log)
+        return cast(Held, self._opened[protocol])
+
+    @cached_property
+    def _opened(self) -> dict[str, Any]:
+        return {}
 
 
 def run_cell(
     graph: Graph, held: Held, name: str, arm: Arm, *, seed: int, metrics: Sequence[str], data: str, chosen_by: str
 ) -> Cell:
-    """data: the log's digest. chosen_by: the metric validation is judged by."""
+    """data: the log's digest."""
     tuned = _tuned(graph, held, name, arm, metrics=metrics, data=data, chosen_by=chosen_by)
     artifact = _cell(graph, held, name, arm.component, tuned, seed=seed, metrics=metrics, data=data, chosen_by=chosen_by)
     arrays = load_arrays(artifact.path / "values.safetensors")

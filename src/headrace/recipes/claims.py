@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from headrace.contracts.rng import rng
 
 Verdict = Literal["met", "not met", "null"]
+Values = NDArray[np.float64]
 _AT_ONCE = 64
 
 
@@ -27,7 +28,7 @@ _AT_ONCE = 64
 class Claim:
     """says: the sentence that is tested. published: what the paper reports, cited. protocol: the split it is tested on.
 
-    form "not worse": a non-inferiority claim, margin is what may be lost.
+    form "not worse": a non-inferiority claim, margin is what may be lost. less: the metric is a cost, so less of it is better.
     """
 
     says: str
@@ -38,6 +39,11 @@ class Claim:
     protocol: str
     margin: float = 0.0
     form: Literal["better", "not worse"] = "better"
+    less: bool = False
+
+    def lead(self, better: Values, than: Values) -> Values:
+        """How far the better arm is ahead, in the metric's own units, whichever way it counts."""
+        return than - better if self.less else better - than
 
     def verdict(self, lo: float, hi: float) -> Verdict:
         bar = self.margin if self.form == "better" else -self.margin
@@ -51,7 +57,16 @@ class Interval:
     hi: float
 
 
-def two_level(values: NDArray[np.float64], *, resamples: int = 2000, seed: int = 0) -> Interval:
+@dataclass(frozen=True)
+class Tested:
+    """A claim, by how much the better arm leads, and what that says of it."""
+
+    claim: Claim
+    difference: Interval
+    verdict: Verdict
+
+
+def two_level(values: Values, *, resamples: int = 2000, seed: int = 0) -> Interval:
     """values [seeds, users], a figure or a difference; the mean and its 95% interval. O(resamples × seeds × users)."""
     seeds, users = values.shape
     draw = rng(seed, "two-level bootstrap", seeds, users)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from headrace.recipes import RECIPES
 from headrace.recipes.protocol import recipe
-from headrace.recipes.reporting import Report, read_report
+from headrace.recipes.reporting import Report, lead, read_report, signed
 
 HEAD = """# What was reproduced
 
@@ -48,6 +48,9 @@ def _details(report: Report) -> str:
         text += f"\n{says}.\n\n| arm | {' | '.join(metrics)} |\n|---|{'---|' * len(metrics)}\n"
         for name, found in sorted(rows.items(), key=lambda pair: pair[1][metrics[0]], reverse=True):
             text += f"| {name} | {' | '.join(found[metric] for metric in metrics)} |\n"
-    for protocol, one in report.further.items():
-        text += f"\n{report.claim.better} - {report.claim.than}, {protocol}: {one.value:+.3f} [{one.lo:+.3f}, {one.hi:+.3f}].\n"
+    for protocol, other in report.further.items():
+        text += f"\n{lead(report.claim)}, {protocol}: {signed(other)}.\n"
+    for one in report.claims:
+        figures = f"{lead(one.claim)}, {one.claim.protocol}: {signed(one.difference)}, margin {one.claim.margin:g}"
+        text += f"\n{one.claim.says} {figures}: **{one.verdict}**.\n"
     return text

@@ -6,9 +6,9 @@ file-order protocol stands beside the tie-safe one because published figures on 
 """
 
 from headrace.data.holdouts import GlobalTemporal, LeaveLast
-from headrace.recipes.arms import Arm
+from headrace.recipes.arms import Arm, Retrieval
 from headrace.recipes.claims import Claim
-from headrace.recipes.protocol import Budget, Work
+from headrace.recipes.protocol import Budget
 
 CLAIM = Claim(
     says="Full softmax ranks the next item better than one sampled negative.",
@@ -25,26 +25,26 @@ LOSSES = ("one_negative", "softmax")
 TRIALS = ({"dropout": 0.2}, {"dropout": 0.5})
 
 
-def work(budget: Budget) -> Work:
+def work(budget: Budget) -> Retrieval:
     if budget == "smoke":
         tiny = {"dim": 16, "layers": 1, "heads": 1, "length": 10, "batch_size": 32}
         train = {"epochs": 3, "learning_rate": 0.01}
-        return Work(
+        return Retrieval(
             data="ring",
             arms={
                 **BASELINES,
                 **{loss: Arm("sasrec", {**tiny, "loss": loss, "train": train}, learned=True) for loss in LOSSES},
             },
-            protocols={"leave-last": LeaveLast(), "global temporal": GlobalTemporal()},
+            splits={"leave-last": LeaveLast(), "global temporal": GlobalTemporal()},
             seeds=2,
             metrics=("ndcg@10", "recall@10"),
         )
     train = {"epochs": 60 if budget == "cpu" else 200, "patience": 5}
     learned = {loss: Arm("sasrec", {"loss": loss, "train": train}, TRIALS, learned=True) for loss in LOSSES}
-    return Work(
+    return Retrieval(
         data="movielens-100k",
         arms={**BASELINES, **learned},
-        protocols={
+        splits={
             "leave-last": LeaveLast(),
             "leave-last, file order": LeaveLast(ties="file_order"),
             "global temporal": GlobalTemporal(),

@@ -14,12 +14,14 @@ import numpy as np
 import torch
 
 from headrace.artifacts.store import Artifact, Draft
+from headrace.build.graph import Graph
 from headrace.cascade.cascade import Cascade
 from headrace.cascade.pipeline import Pipeline
 from headrace.contracts.batch import Batch
 from headrace.contracts.errors import HeadraceError
 from headrace.contracts.requests import Allowed, Candidates, Requests
 from headrace.contracts.seams import Outputs, State
+from headrace.data.rank_inputs import user_batch
 from headrace.encode.optional import optional
 from headrace.nn.topk import top_k
 from headrace.serve.export import (
@@ -27,16 +29,18 @@ from headrace.serve.export import (
     check_equal,
     export_score,
     export_sequence,
+    export_towers,
     export_user,
     is_scorer,
     is_sequence,
+    is_towers,
     some_batch,
     some_sequences,
 )
 
 log = logging.getLogger(__name__)
 
-SEQUENCE, USER, SCORE = "sequence.onnx", "user.onnx", "score.onnx"
+SEQUENCE, TOWERS, USER, SCORE = "sequence.onnx", "towers.onnx", "user.onnx", "score.onnx"
 
 
 class SequenceSession:
@@ -59,6 +63,19 @@ class SequenceSession:
         return top_k(allowed.mask(scores), k, self.stage, seed=self.seed)
 
 
+class TowerSession:
+    """A `Retriever`: what `TwoTower.retrieve` does, its scores through ONNX Runtime."""
+
+    def __init__(self, model: Any, path: Path, stage: str):
+        self.session, self.stage, self.seed, self.schema = _session(path), stage, model.seed, model.schema
+        self.withdrawn = ~model.available.numpy()
+
+    def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Candidates:
+        (scores,) = self.session.run(None, _arrays(user_batch(requests, self.schema)))
+        scores[:, self.withdrawn] = -np.inf
+        return top_k(allowed.mask(scores), k, self.stage, seed=self.seed)
+
+
 class ScorerSessions:
     """A `Scorer` of two sessions: the user's side once a request, the candidates'."""
 
@@ -70,12 +87,12 @@ class ScorerSessions:
         self._wants = {one.name for one in self._user.get_inputs()}
 
     def user(self, batch: Batch) -> State:
-        found = self._user.run(None, {name: values.numpy() for name, values in batch.items() if name in self._wants})
+        found = self._user.run(None, _arrays({name: values for name, values in batch.items() if name in self._wants}))
         return {name: torch.from_numpy(values) for name, values in zip(self._state, found, strict=True)}
 
     def score(self, state: State, candidates: Batch) -> Outputs:
         given: Mapping[str, Any] = {**state, **candidates}
-        (logits,) = self._score.run(None, {name: values.numpy() for name, values in given.items() if name in self._reads})
+        (logits,) = self._score.run(None, _arrays({name: values for name, values in given.items() if name in self._reads}))
         return Outputs({"score": torch.from_numpy(logits)})
 
 
@@ -89,9 +106,23 @@ def accelerated(pipeline: Pipeline, runtime: str) -> Cascade:
 
 
 def _retriever(pipeline: Pipeline, name: str, retriever: Any) -> Any:
-    if not is_sequence(retriever):
-        return retriever
+    if is_sequence(retriever):
+        return _sequence(pipeline, name, retriever)
+    return _towers(pipeline, name, retriever) if is_towers(retriever) else retriever
 
+
+def _towers(pipeline: Pipeline, name: str, retriever: Any) -> Any:
+    def make(folder: Path) -> None:
+        export_towers(retriever, folder / TOWERS)
+        batch = some_batch(retriever.schema)
+        eager = retriever.user(batch) @ retriever.item(torch.arange(len(retriever.available))).T
+        check_equal(eager, _session(folder / TOWERS).run(None, _arrays(batch))[0])
+
+    found = _exported(pipeline, pipeline.retriever(name, final=True), make)
+    return TowerSession(retriever, found.path / TOWERS, name) if found.manifest.metrics["usable"] else retriever
+
+
+def _sequence(pipeline: Pipeline, name: str, retriever: Any) -> Any:
     def make(folder: Path) -> None:
         export_sequence(retriever, folder / SEQUENCE)
         items, ends = (values.numpy() for values in some_sequences(retriever.config.length))
@@ -131,7 +162,12 @@ def _exported(pipeline: Pipeline, component: Artifact, make: Callable[[Path], No
             log.warning("%s runs in torch: it can't be exported (%s)", component.path, error)
             draft.metrics = {"usable": False}
 
-    return pipeline.graph.stage("onnx", attempt, config={}, inputs={"component": component}, revision=REVISION, personal=True)
+    graph = Graph(pipeline.graph.store)  # also where the pipeline may make nothing: these are the server's own
+    return graph.stage("onnx", attempt, config={}, inputs={"component": component}, revision=REVISION, personal=True)
+
+
+def _arrays(batch: Batch) -> dict[str, Any]:
+    return {name: values.numpy() for name, values in batch.items()}
 
 
 def _session(path: Path) -> Any:

@@ -6,6 +6,7 @@ health and metrics are answered meanwhile.
 
 import asyncio
 import gc
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,13 +18,13 @@ from uuid import uuid4
 import torch
 
 from headrace import __version__
-from headrace.cascade.run import open_run
 from headrace.contracts.errors import MissingExtra
+from headrace.contracts.serving import ServeConfig
+from headrace.flywheel.opened import open_live
 from headrace.serve.explain import explain
 from headrace.serve.messages import Ask, Event, Events, Explanation, Failed, Page, Received, Refused, Shown, first_problem
 from headrace.serve.metrics import Metrics
 from headrace.serve.service import Service
-from headrace.serve.settings import ServeConfig
 
 try:
     from fastapi import FastAPI, Request, Response
@@ -32,17 +33,20 @@ try:
 except ImportError:
     raise MissingExtra("fastapi", "serve", "Serving") from None
 
+_TURN_S = 0.001
+"""How long the log's thread may hold the interpreter while an answer waits for it; 5 ms by default."""
 _PROBLEMS: dict[int | str, dict[str, Any]] = {422: {"model": Failed, "description": "Which field can't be used, and why"}}
 
 
 def open_service(folder: Path, settings: ServeConfig | None = None, now_us: Callable[[], int] | None = None) -> Service:
     """folder: of a finished build; what is served is logged in its `served`."""
-    return Service(open_run(folder), folder / "served", settings, now_us)
+    return Service(open_live(folder), folder / "served", settings, now_us)
 
 
 def create_app(folder: Path, settings: ServeConfig | None = None, now_us: Callable[[], int] | None = None) -> FastAPI:
     """The logs are flushed when the app shuts down, after the answers in flight."""
     torch.set_num_threads(1)  # an answer's tensors are too small for two
+    sys.setswitchinterval(_TURN_S)
     service = open_service(folder, settings, now_us)
     answering = ThreadPoolExecutor(1, thread_name_prefix="answers")
 
@@ -65,7 +69,8 @@ def create_app(folder: Path, settings: ServeConfig | None = None, now_us: Callab
 
     @app.post("/v1/recommend", response_model=Page, responses=_PROBLEMS, summary="A page for a user")
     async def recommend(ask: Ask) -> Any:
-        return await alone(_page, service, ask)
+        page: Page = await alone(_page, service, ask)
+        return Response(page.model_dump_json(), media_type="application/json")  # as it is: not checked and copied once more
 
     @app.post("/v1/events", response_model=Received, responses=_PROBLEMS, summary="What users did: one event or a list")
     def events(sent: Events) -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from headrace.contracts.errors import ArtifactError
-from headrace.serve.files import write_by_day
+from headrace.serve.files import alone, write_by_day
 from headrace.serve.state import LayeredState
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class EventLog:
     def write(self) -> int:
         """All that waits; rows written."""
         done = 0
-        with self._writing:
+        with self._writing, alone(self.root):
             while True:
                 keys, events = self.state.pending()
                 if not keys:

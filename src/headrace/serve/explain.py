@@ -78,7 +78,9 @@ def _rules(service: Service, asked: Asked, walked: Walk) -> list[str]:
     withdrawn = int((~service.cascade.available[1:]).sum())
     if withdrawn:
         rules.append(f"available: {withdrawn} items of the catalogue are withdrawn or not known yet")
-    if not len(history.items):
+    if service.impersonal.holds(asked.user_id, asked.at_us):
+        rules.append("consent_personalise = false: neither history nor features of the user were looked at")
+    elif not len(history.items):
         rules.append("no history: the user has no event of a known item before the request")
     return rules
 

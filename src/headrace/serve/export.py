@@ -1,4 +1,5 @@
-"""Fitted components as ONNX files, by their public forms: a sequence retriever's hidden and logits, a scorer's user and score.
+"""Fitted components as ONNX files, by their public forms: a sequence retriever's hidden and logits, a two-tower retriever's
+user and item, a scorer's user and score.
 
 Files are traced, rows (and a request's candidates, and a sequence's length) dynamic. A component that is none of these has no
 file and runs as it is.
@@ -39,6 +40,21 @@ class SequenceScores(nn.Module):
         return scores
 
 
+class TowerScores(nn.Module):
+    """The schema's tensors, in its order -> scores [R, n_items]. Items' vectors are worked out here and kept in the file."""
+
+    def __init__(self, model: Any):
+        super().__init__()
+        self.model, self.names = model, list(model.schema)
+        with torch.no_grad():
+            self.register_buffer("items", model.item(torch.arange(len(model.available))).T.contiguous())
+        self.items: Tensor
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        scores: Tensor = self.model.user(dict(zip(self.names, tensors, strict=True))) @ self.items
+        return scores
+
+
 class UserSide(nn.Module):
     """The schema's tensors, in its order -> the state's, in the order of their names."""
 
@@ -70,6 +86,11 @@ def is_sequence(component: Any) -> bool:
     return isinstance(component, nn.Module) and all(hasattr(component, name) for name in ("hidden", "logits", "available"))
 
 
+def is_towers(component: Any) -> bool:
+    names = ("retrieve", "user", "item", "schema", "available")
+    return isinstance(component, nn.Module) and all(hasattr(component, name) for name in names)
+
+
 def is_scorer(component: Any) -> bool:
     return isinstance(component, nn.Module) and all(hasattr(component, name) for name in ("user", "score", "schema"))
 
@@ -79,6 +100,13 @@ def export_sequence(model: Any, path: Path) -> None:
     items = torch.ones(2, 3, dtype=torch.long)
     axes = {"items": {0: "rows", 1: "length"}, "ends": {0: "rows"}, "scores": {0: "rows"}}
     _export(SequenceScores(model).eval(), (items, torch.tensor([2, 1])), path, ["items", "ends"], ["scores"], axes)
+
+
+def export_towers(model: Any, path: Path) -> None:
+    """Inputs as in the schema; output "scores"."""
+    inputs = tuple(some_batch(model.schema, rows=2).values())
+    axes = {name: {0: "rows"} for name in (*model.schema, "scores")}
+    _export(TowerScores(model.eval()), inputs, path, list(model.schema), ["scores"], axes)
 
 
 def export_user(scorer: Any, path: Path) -> list[str]:

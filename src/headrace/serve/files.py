@@ -1,5 +1,8 @@
 """Log files by day: TABLE/2026-11-22/NAME.parquet. A reader sees a whole file or none."""
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +14,15 @@ def write_by_day(folder: Path, rows: pl.DataFrame, time: str, name: str) -> None
     """time: the column that says the day (UTC); it stays."""
     for (day,), mine in rows.group_by(pl.col(time).dt.date().alias("day"), maintain_order=True):
         write(folder / str(day) / f"{name}.parquet", mine)
+
+
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """One at a time, also between processes: those who write log files below the root, and an erasure that rewrites them."""
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / ".writing").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def write(path: Path, rows: pl.DataFrame) -> None:

@@ -6,7 +6,8 @@
 Every shown item is there (logged_p 1). Of the others a share is, by a hash of request and item, so a row's being there says
 nothing about its score: weigh it by 1 / logged_p. `scores` holds every score that an item was given, by stage.
 An answer puts its arrays in a bounded queue and goes on; a thread makes rows and files of them. When the queue is full the answer
-is counted as dropped and not logged. What is queued or in an open file (`rotate_s`) is lost with the process.
+is counted as dropped and not logged. What is queued or in an open file (`rotate_s`) is lost with the process. Who was erased when
+a file is written is not in it.
 """
 
 import logging
@@ -22,16 +23,17 @@ import polars as pl
 
 from headrace.cascade.answers import Walk
 from headrace.contracts.errors import ArtifactError
-from headrace.contracts.requests import Float64, Int32, Int64
+from headrace.contracts.requests import Bool, Float64, Int32, Int64
 from headrace.contracts.rng import mix, stable_hash, uniform
 from headrace.contracts.tables import CANDIDATES, REQUESTS, TIME
 from headrace.serve.asked import Asked
-from headrace.serve.files import write_by_day
+from headrace.serve.files import alone, write_by_day
 
 log = logging.getLogger(__name__)
 
 _ROWS = 512  # answers a file at most
-_AT_ONCE = 16
+_AT_ONCE = 8
+_LOOKS_EVERY_S = 0.2
 Count = Callable[[str, int], None]
 
 
@@ -43,12 +45,16 @@ class Impression:
 
 
 class ImpressionLog:
-    """ids: by item number. count: told ("written" | "dropped", answers)."""
+    """ids: by item number. count: told ("written" | "dropped" | "erased", answers). erased: of users, who was."""
 
-    def __init__(self, root: Path, ids: Sequence[str], *, share: float, waiting: int, rotate_s: float, count: Count):
-        self.root, self.share, self.rotate_s, self.count = root, share, rotate_s, count
+    def __init__(
+        self, root: Path, ids: Sequence[str], *, share: float, waiting: int, rotate_s: float, count: Count,
+        erased: Callable[[Sequence[str]], Bool],
+    ):  # fmt: skip
+        self.root, self.share, self.rotate_s, self.count, self.erased = root, share, rotate_s, count, erased
         self._ids, self._keys = np.array(ids, object), stable_hash(list(ids))
-        self._queue: queue.Queue[Impression | None] = queue.Queue(waiting)
+        self._queue: queue.Queue[Impression] = queue.Queue(waiting)
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="impression log", daemon=True)
         self._thread.start()
 
@@ -61,37 +67,41 @@ class ImpressionLog:
 
     def close(self) -> None:
         """After the last answer: what waits is written."""
-        self._queue.put(None)
+        self._ended.set()
         self._thread.join()
 
     def _run(self) -> None:
-        """Rows are made a few answers at a time, so that no answer waits long for the core."""
-        held: list[Impression] = []
+        """It looks by itself, so that no answer has to wake it, and makes a few answers' rows at a time: none waits long."""
         made: list[tuple[pl.DataFrame, pl.DataFrame]] = []
         closes_at, ended = 0.0, False
         while not ended:
-            waiting = bool(held or made)
-            try:
-                found = self._queue.get(timeout=max(closes_at - time.monotonic(), 0.0) if waiting else None)
-                due = ended = found is None
-            except queue.Empty:
-                found, due = None, True
-            if found is not None:
-                closes_at = closes_at if waiting else time.monotonic() + self.rotate_s
-                held.append(found)
-            if held and (due or len(held) == _AT_ONCE):
+            ended = self._ended.wait(_LOOKS_EVERY_S)
+            while held := self._waiting():
+                closes_at = closes_at if made else time.monotonic() + self.rotate_s
                 made.append((requests_of(held), self.candidates(held)))
-                held = []
-            if made and (due or len(made) * _AT_ONCE >= _ROWS):
+                if len(made) * _AT_ONCE >= _ROWS:
+                    self._write(made)
+                    made = []
+            if made and (ended or time.monotonic() >= closes_at):
                 self._write(made)
                 made = []
+
+    def _waiting(self) -> list[Impression]:
+        """A few of those that wait, the oldest first."""
+        return [self._queue.get_nowait() for _ in range(min(self._queue.qsize(), _AT_ONCE))]
 
     def _write(self, made: Sequence[tuple[pl.DataFrame, pl.DataFrame]]) -> None:
         requests, candidates = (pl.concat(frames) for frames in zip(*made, strict=True))
         name = f"{requests['at'].dt.timestamp('us')[0]:020d}"
         try:
-            write_by_day(self.root / "candidates", candidates, "at", name)
-            write_by_day(self.root / "requests", requests, "at", name)
+            with alone(self.root):
+                gone = pl.Series(self.erased(requests["user_id"].to_list()))
+                if gone.any():
+                    self.count("erased", int(gone.sum()))
+                    candidates = candidates.join(requests.filter(gone), on="request_id", how="anti", maintain_order="left")
+                    requests = requests.filter(~gone)
+                write_by_day(self.root / "candidates", candidates, "at", name)
+                write_by_day(self.root / "requests", requests, "at", name)
             self.count("written", len(requests))
         except (OSError, ArtifactError):
             log.exception("%s: %d answers are not logged", self.root, len(requests))

@@ -43,7 +43,8 @@ class Intake:
         named = pl.coalesce("event_id", pl.lit(row_ids(rows.drop("event_id"))))
         whole = rows.with_columns(event_id=named, received_at=pl.lit(now).cast(TIME)).select(EVENTS.names)
         stored = self.state.append(whole)
-        return Received(stored=int(stored.sum()), repeated=int((~stored).sum()))
+        erased = ~stored & self.state.erased(whole["user_id"].to_list())
+        return Received(stored=int(stored.sum()), repeated=int((~stored & ~erased).sum()), erased=int(erased.sum()))
 
     def _only_kind(self, field: str) -> str:
         try:

@@ -78,10 +78,11 @@ class Page(BaseModel):
 
 
 class Received(BaseModel):
-    """repeated: known by their id, and not stored again."""
+    """repeated: known by their id, and not stored again. erased: of users who were erased, and not stored either."""
 
     stored: int
     repeated: int
+    erased: int = 0
 
 
 class StageScore(BaseModel):

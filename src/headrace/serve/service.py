@@ -17,15 +17,18 @@ import numpy as np
 from headrace.cascade.answers import Answered, Names, Walk, pages, walk
 from headrace.cascade.cascade import Cascade
 from headrace.cascade.pipeline import Pipeline
-from headrace.contracts.requests import Requests
+from headrace.contracts.requests import History, Requests
+from headrace.contracts.serving import ServeConfig
+from headrace.data.consent import Impersonal
+from headrace.data.forget import ERASED, erased_users
 from headrace.serve.accelerate import accelerated
 from headrace.serve.asked import Asked
+from headrace.serve.counting import OnlineCounting
 from headrace.serve.event_log import EventLog, served_events
 from headrace.serve.impressions import Impression, ImpressionLog
 from headrace.serve.intake import Intake
 from headrace.serve.messages import Event, Received, Refused
 from headrace.serve.metrics import Metrics
-from headrace.serve.settings import ServeConfig
 from headrace.serve.state import LayeredState
 
 
@@ -39,25 +42,32 @@ class Given:
 
 
 class Service:
-    """root: where served logs and the online state lie. now_us: the clock, UTC microseconds."""
+    """root: where served logs and the online state lie. settings: the plan's [serve] if None. now_us: the clock, UTC, µs."""
 
     def __init__(
         self, pipeline: Pipeline, root: Path, settings: ServeConfig | None = None, now_us: Callable[[], int] | None = None
     ):
-        self.settings = settings or ServeConfig()
+        self.settings = settings or pipeline.plan.serve
         self.pipeline, self.root, self._wall_us = pipeline, root, now_us or (lambda: time.time_ns() // 1000)
         self.cascade: Cascade = accelerated(pipeline, self.settings.runtime)
         self.names = Names.of(pipeline.log)
         self.metrics = Metrics(self.cascade.policy_id)
         (root / "state").mkdir(parents=True, exist_ok=True)
         self.state = LayeredState(root / "state", pipeline.log, pipeline.tables.key, map_gb=self.settings.map_gb)
+        for user in erased_users(pipeline.graph.store.root / ERASED):  # also those erased before anything was served
+            if not self.state.erased([user])[0]:
+                self.state.forget(user)
         if self.state.stale:
             self.state.rebuild(served_events(root))
+        self.impersonal = Impersonal(pipeline.tables.path)
+        self.counting = OnlineCounting(self.state, pipeline.log.counts) if pipeline.plan.features.count_days else None
+        if self.counting is not None:
+            self.cascade.features = pipeline.feature_object.bound(self.counting.of([]))
         self.intake = Intake(self.state, pipeline.plan.data, pipeline.plan.kinds)
         self.event_log = EventLog(root, self.state, sync_s=self.settings.sync_s, rotate_s=self.settings.rotate_s)
         self.impressions = ImpressionLog(
             root, self.names.ids, share=self.settings.unshown_share, waiting=self.settings.queue,
-            rotate_s=self.settings.rotate_s, count=self.metrics.impressions,
+            rotate_s=self.settings.rotate_s, count=self.metrics.impressions, erased=self.state.erased,
         )  # fmt: skip
         self._recent: OrderedDict[str, Asked] = OrderedDict()
         self._last_us, self._lock = 0, threading.Lock()
@@ -87,14 +97,14 @@ class Service:
         if slots > self.cascade.slots:
             raise Refused("n", f"is {n}: this generation's page has {self.cascade.slots} slots. Ask for fewer.")
         asked = Asked(request_id, user_id, self.now_us(), seed, slots, tuple(sorted(set(exclude))), surface)
-        before = self._recent.get(request_id)
+        before = self.recent(request_id)
         if before is not None and not before.same(asked):
             raise Refused("request_id", f'"{request_id}" is another request\'s. Make a new one, or leave it out.', status=409)
         asked = before or asked
         with self.metrics.stage("whole"):
             walked = self.walk(asked)
             page = pages(self.cascade, self.names, walked)[0][: asked.slots]
-        if before is None:
+        if before is None and not self.state.erased([user_id])[0]:
             self._remember(asked)
             self.impressions.put(Impression(asked, self.generation, walked))
         return Given(asked, page, before is not None)
@@ -104,20 +114,29 @@ class Service:
         return walk(self._without(asked.excluded), self.requests(asked), seed=asked.seed, timed=self.metrics.stage)
 
     def requests(self, asked: Asked) -> Requests:
-        """One row, with history and features as of its moment."""
+        """One row, with history and features as of its moment. Without consent it says nothing of who asks."""
         at_us, users = np.array([asked.at_us]), self.state.numbers([asked.user_id])
-        history = self.state.history([asked.user_id], at_us, self.settings.history)
-        features = self.pipeline.feature_object.users_at(users, at_us)
-        return Requests(np.array([asked.request_id]), users, at_us, history, features)
+        name: str | None = asked.user_id
+        if self.impersonal.holds(asked.user_id, asked.at_us):
+            name, users = None, np.zeros(1, np.int32)
+            history = History(np.zeros(2, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int64))
+        else:
+            history = self.state.history([asked.user_id], at_us, self.settings.history)
+        features = self.pipeline.feature_object
+        if self.counting is not None:
+            features = features.bound(self.counting.of([name]))
+        return Requests(np.array([asked.request_id]), users, at_us, history, features.users_at(users, at_us))
 
     def receive(self, events: Sequence[Event], *, one: bool = False) -> Received:
         received = self.intake.take(events, self.now_us(), one=one)
         self.metrics.events("stored", received.stored)
         self.metrics.events("repeated", received.repeated)
+        self.metrics.events("erased", received.erased)
         return received
 
     def recent(self, request_id: str) -> Asked | None:
-        return self._recent.get(request_id)
+        found = self._recent.get(request_id)
+        return None if found is None or self.state.erased([found.user_id])[0] else found
 
     def close(self) -> None:
         """After the last answer. What was logged is on disk when it returns."""

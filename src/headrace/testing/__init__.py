@@ -9,6 +9,7 @@ Each is a plain function that raises an AssertionError saying what was expected.
 from headrace.testing.balancer import check_balancer
 from headrace.testing.batches import check_batches
 from headrace.testing.closed_form import check_closed_form
+from headrace.testing.gate import check_gate
 from headrace.testing.loss import check_loss
 from headrace.testing.objective import check_objective
 from headrace.testing.policy import check_policy
@@ -20,6 +21,7 @@ __all__ = [
     "check_balancer",
     "check_batches",
     "check_closed_form",
+    "check_gate",
     "check_loss",
     "check_objective",
     "check_policy",

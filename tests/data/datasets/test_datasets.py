@@ -276,6 +276,12 @@ def test_open_bandit_keeps_its_propensities(monkeypatch, tmp_path):
         (policy, campaign) for policy in ("random", "bts") for campaign in ("all", "men", "women")
     }
     assert requests.row(0, named=True)["affinity"] == [0.0, 1.0]
+    out = tmp_path / "log"
+    out.mkdir()
+    summary = import_log(DataConfig(dataset="open-bandit"), {}, base=tmp_path, out=out)
+    assert (summary.kept["requests"], summary.kept["candidates"]) == (12, 12)
+    assert pl.read_parquet(out / "candidates.parquet").equals(candidates)
+    assert pl.read_parquet(out / "requests.parquet").equals(requests)
 
 
 def test_census_income_comes_as_a_plain_table(monkeypatch, tmp_path):
@@ -326,4 +332,23 @@ def test_check_finds_a_broken_contract(monkeypatch, tmp_path, spoil, says):
     folder = datasets.get("movielens-100k")
     spoil(pl.read_parquet(folder / "events.parquet")).write_parquet(folder / "events.parquet")
     with pytest.raises(DataError, match=says):
+        datasets.check(folder)
+
+
+def test_check_reads_events_in_parts_and_names_a_broken_file(monkeypatch, tmp_path):
+    own(RECBOLE)(monkeypatch, tmp_path)
+    folder = datasets.get("movielens-100k")
+    counts = datasets.check(folder)
+    events = pl.read_parquet(folder / "events.parquet")
+    (folder / "events").mkdir()
+    for number, part in enumerate((events[:1], events[1:])):
+        part.write_parquet(folder / "events" / f"part-{number:05d}.parquet")
+    (folder / "events.parquet").unlink()
+    assert datasets.check(folder) == counts
+    torn = folder / "events" / "part-00001.parquet"
+    torn.write_bytes(torn.read_bytes()[:-50])
+    with pytest.raises(DataError, match="part-00001.parquet is cut short or not Parquet"):
+        datasets.check(folder)
+    (folder / "users.parquet").write_text("no Parquet at all")
+    with pytest.raises(DataError, match="cut short or not Parquet"):
         datasets.check(folder)

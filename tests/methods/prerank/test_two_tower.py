@@ -5,30 +5,33 @@ import torch
 from torch.testing import assert_close
 
 from headrace.contracts.training import TrainConfig
-from headrace.data.rank_inputs import candidate_batch, user_batch
+from headrace.data.rank_inputs import candidate_batch, pairs_in, user_batch
 from headrace.methods.prerank.two_tower import TwoTower, TwoTowerConfig
 from headrace.nn.seeded import seeded
 from headrace.testing import check_batches, check_objective, check_scorer
 from headrace.train.trainer import train
-from tests.methods.examples import SIZES, featured, lists_with_a_rule
+from tests.methods.examples import SIZES, VECTORS, featured, lists_with_a_rule
 
 SMALL = TwoTowerConfig(dim=4, item_dim=4, feature_dim=3, hidden=8, history=5, width=4, batch_size=8)
 
 
-def learned(lists=None, settings=SMALL, sizes=SIZES):
-    interactions, artifacts = featured(lists, sizes)
+def learned(lists=None, settings=SMALL, sizes=SIZES, vectors=None):
+    interactions, artifacts = featured(lists, sizes, vectors)
     model = TwoTower(settings)
     with seeded(0, "init"):
         return model, model.learn(interactions, artifacts), artifacts["candidate_lists"]
 
 
 def inputs(model, lists):
-    return user_batch(lists.requests, model.schema), candidate_batch(lists.candidates, list(lists.candidates.scores))
+    pairs = pairs_in(model.candidate_schema)
+    return user_batch(lists.requests, model.schema), candidate_batch(lists.candidates, ["one", "two"], pairs)
 
 
-@pytest.mark.parametrize("sizes", [SIZES, {}], ids=["features", "no features"])
-def test_contract(sizes):
-    model, made, lists = learned(sizes=sizes)
+@pytest.mark.parametrize(
+    ("sizes", "vectors"), [(SIZES, None), ({}, None), (SIZES, VECTORS), ({}, VECTORS)], ids=["features", "none", "all", "vectors"]
+)
+def test_contract(sizes, vectors):
+    model, made, lists = learned(sizes=sizes, vectors=vectors)
     check_batches(made.batches)
     check_objective(made.objectives[0], model, made.batches.epoch(0)[0])
     check_scorer(model, *inputs(model, lists))
@@ -54,6 +57,13 @@ def test_what_the_retrievers_said_joins_as_a_weighted_sum():
     assert_close(heard - silent, candidates["retrieval"] @ model.said, atol=1e-5, rtol=1e-5)
     train(made, TrainConfig(epochs=1, device="cpu"), seed=0, artifacts=dict.fromkeys(made.needs))
     assert (model.said != torch.arange(len(model.said))).all(), "it is learned"
+
+
+def test_features_of_pairs_are_left_to_the_ranker():
+    model, made, _ = learned()
+    assert set(model.candidate_schema) == {"items", "retrieval"}
+    assert not any(name.startswith("pair.") for name in made.batches.epoch(0)[0])
+    assert not model.probabilities
 
 
 def test_it_learns_a_rule():

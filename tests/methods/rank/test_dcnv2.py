@@ -5,30 +5,33 @@ import torch
 from torch.testing import assert_close
 
 from headrace.contracts.training import TrainConfig
-from headrace.data.rank_inputs import candidate_batch, user_batch
+from headrace.data.rank_inputs import candidate_batch, pairs_in, user_batch
 from headrace.methods.rank.dcnv2 import CrossNet, DCNv2, DCNv2Config
 from headrace.nn.seeded import seeded
 from headrace.testing import check_batches, check_objective, check_scorer
 from headrace.train.trainer import train
-from tests.methods.examples import SIZES, featured, lists_with_a_rule
+from tests.methods.examples import SIZES, VECTORS, featured, lists_with_a_rule
 
 SMALL = DCNv2Config(item_dim=4, feature_dim=3, hidden=(8,), history=5, width=4, batch_size=8, dropout=0.1)
 
 
-def learned(lists=None, settings=SMALL, sizes=SIZES, seed=0):
-    interactions, artifacts = featured(lists, sizes)
+def learned(lists=None, settings=SMALL, sizes=SIZES, seed=0, vectors=None):
+    interactions, artifacts = featured(lists, sizes, vectors)
     model = DCNv2(settings, seed=seed)
     with seeded(seed, "init"):
         return model, model.learn(interactions, artifacts), artifacts["candidate_lists"]
 
 
 def inputs(model, lists):
-    return user_batch(lists.requests, model.schema), candidate_batch(lists.candidates, ["one", "two"])
+    pairs = pairs_in(model.candidate_schema)
+    return user_batch(lists.requests, model.schema), candidate_batch(lists.candidates, ["one", "two"], pairs)
 
 
-@pytest.mark.parametrize("sizes", [SIZES, {}], ids=["features", "no features"])
-def test_contract(sizes):
-    model, made, lists = learned(sizes=sizes)
+@pytest.mark.parametrize(
+    ("sizes", "vectors"), [(SIZES, None), ({}, None), (SIZES, VECTORS), ({}, VECTORS)], ids=["features", "none", "all", "vectors"]
+)
+def test_contract(sizes, vectors):
+    model, made, lists = learned(sizes=sizes, vectors=vectors)
     check_batches(made.batches)
     check_objective(made.objectives[0], model, made.batches.epoch(0)[0])
     check_scorer(model, *inputs(model, lists))
@@ -67,7 +70,7 @@ def test_a_feature_speaks():
         assert not torch.allclose(model.score(model.user(older), candidates).logits["choice"], before, atol=1e-5)
         for name in ("colour", "tags", "country"):
             changed = DCNv2.from_arrays(model.config, model.arrays()).eval()
-            (weight,) = (weight for said, weight in changed.named_parameters() if name in said)
+            (weight,) = (weight for said, weight in changed.named_parameters() if "item_tables" in said and name in said)
             weight[1:] += torch.randn(weight[1:].shape, generator=torch.Generator().manual_seed(0))
             assert not torch.allclose(changed.score(changed.user(user), candidates).logits["choice"], before, atol=1e-5)
 
@@ -103,3 +106,37 @@ def test_weights_can_live_on_another_device():
         there.user({n: t.to("meta") for n, t in user.items()}), {n: t.to("meta") for n, t in candidates.items()}
     )
     assert outputs.logits["choice"].device.type == "meta"
+
+
+def test_what_a_candidate_carries_speaks():
+    model, _, lists = learned()
+    user, candidates = inputs(model, lists)
+    model.eval()
+    with torch.no_grad():
+        before = model.score(model.user(user), candidates).logits["choice"]
+        for name in lists.candidates.features:
+            other = {**candidates, name: (candidates[name] + 1) % SIZES[name]}
+            assert not torch.allclose(model.score(model.user(user), other).logits["choice"], before, atol=1e-6)
+
+
+def test_pointwise_scores_are_probabilities():
+    """Of 200 lists, of every fifth nothing was chosen; one candidate in six or seven was, and that is what it says."""
+    lists, place = lists_with_a_rule()
+    label = lists.label.copy()
+    label[::5] = 0
+    settings = replace(SMALL, width=2, batch_size=32, loss="pointwise")
+    model, made, lists = learned(replace(lists, label=label), settings, sizes={})
+    assert model.probabilities
+    assert not learned()[0].probabilities
+    (batch, *_) = made.batches.epoch(0)
+    assert batch["items"].shape[1] == 6, "whole lists"
+    assert sum(len(one["items"]) for one in made.batches.epoch(0)) == 200, "and all of them"
+    check_objective(made.objectives[0], model, batch)
+    train(made, TrainConfig(epochs=8, learning_rate=0.03, device="cpu"), seed=0, artifacts=dict.fromkeys(made.needs))
+    with torch.no_grad():
+        user, candidates = inputs(model, lists)
+        said = model.score(model.user(user), candidates).logits["choice"].sigmoid().numpy()
+    assert said.sum() == pytest.approx(label.sum(), rel=0.1)
+    chosen = said[range(200), place]
+    assert chosen.mean() == pytest.approx(0.8, abs=0.1), "four times in five, the one with a low number"
+    assert said.sum() - chosen.sum() < 20

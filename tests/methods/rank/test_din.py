@@ -5,30 +5,33 @@ import torch
 from torch.testing import assert_close
 
 from headrace.contracts.training import TrainConfig
-from headrace.data.rank_inputs import candidate_batch, user_batch
+from headrace.data.rank_inputs import candidate_batch, pairs_in, user_batch
 from headrace.methods.rank.din import DIN, DINConfig, TargetAttention
 from headrace.nn.seeded import seeded
 from headrace.testing import check_batches, check_objective, check_scorer
 from headrace.train.trainer import train
-from tests.methods.examples import SIZES, featured, lists_with_a_rule
+from tests.methods.examples import SIZES, VECTORS, featured, lists_with_a_rule
 
 SMALL = DINConfig(item_dim=4, feature_dim=3, attention_hidden=5, hidden=(8,), history=5, width=4, batch_size=8)
 
 
-def learned(lists=None, settings=SMALL, sizes=SIZES):
-    interactions, artifacts = featured(lists, sizes)
+def learned(lists=None, settings=SMALL, sizes=SIZES, vectors=None):
+    interactions, artifacts = featured(lists, sizes, vectors)
     model = DIN(settings)
     with seeded(0, "init"):
         return model, model.learn(interactions, artifacts), artifacts["candidate_lists"]
 
 
 def inputs(model, lists):
-    return user_batch(lists.requests, model.schema), candidate_batch(lists.candidates, ["one", "two"])
+    pairs = pairs_in(model.candidate_schema)
+    return user_batch(lists.requests, model.schema), candidate_batch(lists.candidates, ["one", "two"], pairs)
 
 
-@pytest.mark.parametrize("sizes", [SIZES, {}], ids=["features", "no features"])
-def test_contract(sizes):
-    model, made, lists = learned(sizes=sizes)
+@pytest.mark.parametrize(
+    ("sizes", "vectors"), [(SIZES, None), ({}, None), (SIZES, VECTORS), ({}, VECTORS)], ids=["features", "none", "all", "vectors"]
+)
+def test_contract(sizes, vectors):
+    model, made, lists = learned(sizes=sizes, vectors=vectors)
     check_batches(made.batches)
     check_objective(made.objectives[0], model, made.batches.epoch(0)[0])
     check_scorer(model, *inputs(model, lists))
@@ -76,3 +79,37 @@ def test_it_learns_a_rule():
         user, candidates = inputs(model, lists)
         best = model.score(model.user(user), candidates).logits["choice"].argmax(1)
     assert (best.numpy() == place).mean() > 0.97
+
+
+def test_what_a_candidate_carries_speaks():
+    model, _, lists = learned()
+    user, candidates = inputs(model, lists)
+    model.eval()
+    with torch.no_grad():
+        before = model.score(model.user(user), candidates).logits["choice"]
+        for name in lists.candidates.features:
+            other = {**candidates, name: (candidates[name] + 1) % SIZES[name]}
+            assert not torch.allclose(model.score(model.user(user), other).logits["choice"], before, atol=1e-6)
+
+
+def test_pointwise_scores_are_probabilities():
+    """Of 200 lists, of every fifth nothing was chosen; one candidate in six or seven was, and that is what it says."""
+    lists, place = lists_with_a_rule()
+    label = lists.label.copy()
+    label[::5] = 0
+    settings = replace(SMALL, width=2, batch_size=32, loss="pointwise")
+    model, made, lists = learned(replace(lists, label=label), settings, sizes={})
+    assert model.probabilities
+    assert not learned()[0].probabilities
+    (batch, *_) = made.batches.epoch(0)
+    assert batch["items"].shape[1] == 6, "whole lists"
+    assert sum(len(one["items"]) for one in made.batches.epoch(0)) == 200, "and all of them"
+    check_objective(made.objectives[0], model, batch)
+    train(made, TrainConfig(epochs=8, learning_rate=0.03, device="cpu"), seed=0, artifacts=dict.fromkeys(made.needs))
+    with torch.no_grad():
+        user, candidates = inputs(model, lists)
+        said = model.score(model.user(user), candidates).logits["choice"].sigmoid().numpy()
+    assert said.sum() == pytest.approx(label.sum(), rel=0.1)
+    chosen = said[range(200), place]
+    assert chosen.mean() == pytest.approx(0.8, abs=0.1), "four times in five, the one with a low number"
+    assert said.sum() - chosen.sum() < 20

@@ -7,29 +7,32 @@ import torch
 from torch.testing import assert_close
 
 from headrace.contracts.errors import DataError, MissingExtra
-from headrace.data.rank_inputs import candidate_batch, user_batch
+from headrace.data.rank_inputs import candidate_batch, pairs_in, user_batch
 from headrace.methods.rank.lambdamart import LambdaMART, LambdaMARTConfig
 from headrace.testing import check_scorer
-from tests.methods.examples import SIZES, featured, lists_with_a_rule
+from tests.methods.examples import SIZES, VECTORS, featured, lists_with_a_rule
 
 pytest.importorskip("lightgbm")
 SMALL = LambdaMARTConfig(trees=8, leaves=4, rows_per_leaf=2, history=5, width=6)
 
 
-def fitted(lists=None, settings=SMALL, sizes=SIZES):
-    interactions, artifacts = featured(lists, sizes)
+def fitted(lists=None, settings=SMALL, sizes=SIZES, vectors=None):
+    interactions, artifacts = featured(lists, sizes, vectors)
     model = LambdaMART(settings)
     model.fit(interactions, artifacts)
     return model, artifacts["candidate_lists"]
 
 
 def inputs(model, lists):
-    return user_batch(lists.requests, model.schema), candidate_batch(lists.candidates, ["one", "two"])
+    pairs = pairs_in(model.candidate_schema)
+    return user_batch(lists.requests, model.schema), candidate_batch(lists.candidates, ["one", "two"], pairs)
 
 
-@pytest.mark.parametrize("sizes", [SIZES, {}], ids=["features", "no features"])
-def test_contract(sizes):
-    model, lists = fitted(sizes=sizes)
+@pytest.mark.parametrize(
+    ("sizes", "vectors"), [(SIZES, None), ({}, None), (SIZES, VECTORS), ({}, VECTORS)], ids=["features", "none", "all", "vectors"]
+)
+def test_contract(sizes, vectors):
+    model, lists = fitted(sizes=sizes, vectors=vectors)
     check_scorer(model, *inputs(model, lists))
 
 
@@ -84,3 +87,16 @@ def test_the_extra_is_named_where_it_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "lightgbm", None)
     with pytest.raises(MissingExtra, match=r"headrace\[lightgbm\]"):
         fitted()
+
+
+def test_what_a_pair_has_and_how_near_the_texts_are_are_columns():
+    model, lists = fitted(vectors=VECTORS)
+    user, candidates = inputs(model, lists)
+    columns = model._matrix(model.user(user), candidates)[..., -3:]
+    for place, name in enumerate(sorted(lists.candidates.features)):
+        assert np.array_equal(columns[..., place].numpy(), lists.candidates.features[name])
+    past = lists.requests.history.last(SMALL.history)[1]
+    unit = VECTORS / np.maximum(np.linalg.norm(VECTORS, axis=1, keepdims=True), 1e-12)
+    taste = unit[past[past > 0]].mean(0)
+    wanted = unit[lists.candidates.items[1]] @ taste / np.linalg.norm(taste)
+    assert columns[1, :, -1].numpy() == pytest.approx(wanted, abs=1e-5)

@@ -78,3 +78,22 @@ def test_items_vectors_follow_training():
     assert not np.allclose(before, after)
     with torch.no_grad():
         assert model.towers.vectors().equal(model.item(torch.arange(20)))
+
+
+def test_an_item_that_nobody_chose_is_proposed_where_its_text_is_known():
+    """Texts are of two kinds, tastes too. Items 6 and 12 were never chosen: 6 is of the first kind, of 12 nothing is known."""
+    vectors = np.zeros((13, 2), np.float32)
+    vectors[1:7, 0] = vectors[7:12, 1] = 1
+    draw = np.random.default_rng(0)
+    rows = [(draw.permutation(5)[:4] + (1 if user % 2 else 7)).tolist() for user in range(80)]
+    interactions, past = interactions_of(rows, 13), history_of([[1, 3], [8, 9]])
+    features = Features(NOTHING, users_of(interactions.n_users), {}, item_vectors=vectors)
+    model, made = learned(interactions, features)
+    trained(model, made, epochs=12)
+    found = model.retrieve(replace(some_requests(2), history=past), 5, Allowed(blocked=past)).items.tolist()
+    assert 6 in found[0][:4]
+    assert 6 not in found[1][:3]
+    assert not any(12 in row for row in found)
+    check_retriever(model, some_requests(n_items=13), n_items=13)
+    model, _ = learned(interactions)
+    assert 6 not in model.retrieve(some_requests(2, n_items=13), 12, Allowed()).items

@@ -7,18 +7,28 @@ import polars as pl
 from headrace.contracts.errors import DataError, listed
 from headrace.contracts.tables import TABLES, Table
 from headrace.data.datasets.about import DataSet
+from headrace.data.event_parts import FOLDER, part_paths
+from headrace.data.unreadable import explained
 
 
 def check_folder(folder: Path, about: DataSet | None = None) -> dict[str, int]:
-    """Rows by table. DataError for a column, type or key that breaks the contract, an event without its item or user, or
-    (with `about`) a number of rows other than published."""
-    frames = {file.stem: pl.scan_parquet(file) for file in sorted(folder.glob("*.parquet"))}
-    if not frames:
+    """Rows by table. DataError for a file that can't be read, a column, type or key that breaks the contract, an event without
+    its item or user, or (with `about`) a number of rows other than published. Events may lie in parts."""
+    files = {file.stem: [file] for file in sorted(folder.glob("*.parquet"))}
+    if (folder / FOLDER).is_dir():
+        files["events"] = part_paths(folder)
+    if not files:
         raise DataError(f"{folder} holds no tables. It should have events.parquet, items.parquet, users.parquet.")
-    counts = {name: int(frame.select(pl.len()).collect().item()) for name, frame in frames.items()}
-    for name, frame in frames.items():
-        if name in TABLES:
-            _check_table(frame, TABLES[name], folder / f"{name}.parquet")
+    frames, counts = {}, {}
+    for name, parts in files.items():
+        frames[name] = pl.scan_parquet(parts, glob=False)
+        try:
+            if name in TABLES:
+                _check_table(frames[name], TABLES[name], folder / f"{name}.parquet")
+            nulls = frames[name].select(pl.len().alias("__rows"), pl.all().null_count())  # reads every page
+            counts[name] = int(nulls.collect(engine="streaming")["__rows"].item())
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise DataError(explained(error, str(parts[0]), parts, None)) from None
     if "events" in frames:
         for name, key in (("items", "item_id"), ("users", "user_id")):
             if name not in frames:

@@ -3,9 +3,10 @@
     score(u, i) = user(u) · item(i) + b_i + w · said(u, i),   trained listwise on the retrievers' own candidates
 
 An item's vector hangs on the item alone, so all are worked out before; what the retrievers said of a candidate (three numbers
-each) joins as a plain weighted sum, so that no order that a retriever had is lost. A request costs one user tower
-and O(C (d + retrievers)) for C candidates. Relation to retrieve/two_tower: the same towers, but trained to order what was
-retrieved, not to find it in the catalogue. Relation to the rankers: no crosses, which is the price of its speed.
+each) joins as a plain weighted sum, so that no order that a retriever had is lost. A request costs one user tower and
+O(C (d + retrievers)) for C candidates. Features of a pair (crosses of user and item, an item's trailing counts) are left to the
+ranker: they hang on the request, so no tower could hold them. Relation to retrieve/two_tower: the same towers, but trained to
+order what was retrieved, not to find it in the catalogue. Relation to the rankers: no crosses, which is the price of its speed.
 Use it when there are more candidates than the ranker has time for. It loses to any ranker that sees user and item together.
 Paper: the two-tower form of Wang et al., COLD, DLP-KDD 2020, section 2 (its "vector-product" model). Our reading:
 docs/papers/two_tower.md.
@@ -16,7 +17,6 @@ from typing import Annotated, Any
 
 import torch
 from annotated_types import Ge, Gt, Lt
-from numpy.typing import NDArray
 from torch import nn
 
 from headrace.contracts.batch import Batch
@@ -24,9 +24,8 @@ from headrace.contracts.config import config
 from headrace.contracts.interactions import Interactions
 from headrace.contracts.seams import Learned, Outputs, State
 from headrace.contracts.training import TrainConfig
-from headrace.data.rank_inputs import ListBatches, list_schema
 from headrace.nn.fields import FieldShapes
-from headrace.nn.state import arrays_of, load_arrays_into
+from headrace.nn.list_scorer import ListScorer
 from headrace.nn.towers import Towers
 from headrace.objectives.listwise import ListwiseChoice
 
@@ -47,24 +46,17 @@ class TwoTowerConfig:
     train: TrainConfig = TrainConfig(epochs=10, patience=2, weight_decay=1e-4)
 
 
-class TwoTower(nn.Module):
+class TwoTower(ListScorer):
     """A learned `Scorer`. needs: the fitted features and the candidate lists."""
 
     Config = TwoTowerConfig
-    revision = 2
-    needs = ("features", "candidate_lists")
-
-    def __init__(self, config: TwoTowerConfig, *, seed: int = 0):
-        super().__init__()
-        self.config, self.seed = config, seed
+    revision = 3
+    reads_pairs = False
+    fields_at = "towers.fields"
+    config: TwoTowerConfig
 
     def learn(self, interactions: Interactions, artifacts: Mapping[str, Any]) -> Learned:
-        lists, settings = artifacts["candidate_lists"], self.config
-        stages = list(lists.candidates.scores)
-        self._make(FieldShapes.of(interactions, lists.requests.features, artifacts["features"].sizes), len(stages))
-        self.towers.fields.fill(interactions)
-        batches = ListBatches(lists, self.schema, stages, width=settings.width, batch_size=settings.batch_size, seed=self.seed)
-        return Learned(self, [ListwiseChoice(TASK)], batches, needs=self.needs)
+        return Learned(self, [ListwiseChoice(TASK)], self.set_up(interactions, artifacts), needs=self.needs)
 
     def user(self, batch: Batch) -> State:
         return {"vector": self.towers.user(batch)}
@@ -76,16 +68,6 @@ class TwoTower(nn.Module):
         logits = torch.einsum("rcd,rd->rc", vectors, state["vector"]) + self.bias(items).squeeze(-1)
         return Outputs({TASK: logits + candidates["retrieval"] @ self.said})
 
-    def arrays(self) -> Mapping[str, NDArray[Any]]:
-        return arrays_of(self)
-
-    @classmethod
-    def from_arrays(cls, config: TwoTowerConfig, arrays: Mapping[str, NDArray[Any]]) -> "TwoTower":
-        made = cls(config)
-        made._make(FieldShapes.stored(arrays, "towers.fields."), len(arrays["said"]) // 3)
-        load_arrays_into(made, arrays)
-        return made
-
     def _make(self, shapes: FieldShapes, stages: int) -> None:
         settings = self.config
         self.towers = Towers(
@@ -94,6 +76,4 @@ class TwoTower(nn.Module):
         )  # fmt: skip
         self.bias = nn.Embedding(shapes.n_items, 1, padding_idx=0)
         nn.init.zeros_(self.bias.weight)
-        self.schema = self.towers.fields.schema(settings.history)
         self.said = nn.Parameter(torch.zeros(3 * stages))
-        self.candidate_schema = list_schema(stages)

@@ -3,7 +3,7 @@
     x_{l+1} = x_0 * (W_l x_l + b_l) + x_l,      logit = w · [x_L, MLP(x_0)]
 
 x_0 joins: the user's features and taste (means over the newest history of item and category embeddings), the candidate's
-embedding, features and log popularity, their products, and what each retriever said of it.
+embedding, features and log popularity, their products, what each retriever said of it, and the features the pair has.
 Shapes: user side [R, ..] once, candidates [R, C, D] -> logits [R, C]. Cost O(layers · D²) a candidate.
 Trained listwise on the retrievers' own candidates of a later window than they were fitted on, so it learns to correct them.
 Use it when there are features worth crossing and 10,000 requests and more; below that a tuned LightGBM is hard to beat.
@@ -11,11 +11,10 @@ Paper: Wang et al., WWW 2021, equations 1 and 2 (full-rank cross, parallel struc
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Gt, Lt
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from headrace.contracts.batch import Batch
@@ -23,11 +22,11 @@ from headrace.contracts.config import config
 from headrace.contracts.interactions import Interactions
 from headrace.contracts.seams import Learned, Outputs, State
 from headrace.contracts.training import TrainConfig
-from headrace.data.rank_inputs import ListBatches, list_schema
 from headrace.nn.fields import FieldEmbeddings, FieldShapes
+from headrace.nn.list_scorer import ListScorer
 from headrace.nn.pooling import mean_over
-from headrace.nn.state import arrays_of, load_arrays_into
 from headrace.objectives.listwise import ListwiseChoice
+from headrace.objectives.pointwise import PointwiseChoice
 
 TASK = "choice"
 
@@ -43,6 +42,8 @@ class DCNv2Config:
     width: Annotated[int, Gt(1)] = 64
     """Candidates a request while training: all that were chosen and a draw of the others."""
     batch_size: Annotated[int, Gt(0)] = 64
+    loss: Literal["listwise", "pointwise"] = "listwise"
+    """pointwise: binary cross-entropy on whole lists, so that sigmoid(logit) is a probability; `width` has no say."""
     train: TrainConfig = TrainConfig(epochs=10, patience=2, weight_decay=1e-4)
 
 
@@ -60,24 +61,17 @@ class CrossNet(nn.Module):
         return x
 
 
-class DCNv2(nn.Module):
+class DCNv2(ListScorer):
     """A learned `Scorer`. needs: the fitted features and the candidate lists."""
 
     Config = DCNv2Config
     revision = 2
-    needs = ("features", "candidate_lists")
-
-    def __init__(self, config: DCNv2Config, *, seed: int = 0):
-        super().__init__()
-        self.config, self.seed = config, seed
+    config: DCNv2Config
 
     def learn(self, interactions: Interactions, artifacts: Mapping[str, Any]) -> Learned:
-        lists, settings = artifacts["candidate_lists"], self.config
-        stages = list(lists.candidates.scores)
-        self._make(FieldShapes.of(interactions, lists.requests.features, artifacts["features"].sizes), len(stages))
-        self.fields.fill(interactions)
-        batches = ListBatches(lists, self.schema, stages, width=settings.width, batch_size=settings.batch_size, seed=self.seed)
-        return Learned(self, [ListwiseChoice(TASK)], batches, needs=self.needs)
+        if self.probabilities:
+            return Learned(self, [PointwiseChoice(TASK)], self.set_up(interactions, artifacts, whole=True), needs=self.needs)
+        return Learned(self, [ListwiseChoice(TASK)], self.set_up(interactions, artifacts), needs=self.needs)
 
     def user(self, batch: Batch) -> State:
         past = self.fields.known(batch["history"])
@@ -94,29 +88,17 @@ class DCNv2(nn.Module):
         taste, liked = state["taste"].unsqueeze(1), state["liked"].unsqueeze(1)
         user = torch.cat([state["features"].unsqueeze(1), taste, liked], -1).expand(rows, width, -1)
         known = [item * taste, features * liked, self.fields.popularity[items].unsqueeze(-1), candidates["retrieval"]]
-        x0 = self.norm(torch.cat([user, item, features, *known], -1))
+        x0 = self.norm(torch.cat([user, item, features, *known, self.fields.pair(candidates)], -1))
         shared = torch.cat([self.cross(x0), self.deep(x0)], -1)
         return Outputs({TASK: self.head(shared).squeeze(-1)}, shared=shared)
-
-    def arrays(self) -> Mapping[str, NDArray[Any]]:
-        return arrays_of(self)
-
-    @classmethod
-    def from_arrays(cls, config: DCNv2Config, arrays: Mapping[str, NDArray[Any]]) -> "DCNv2":
-        made = cls(config)
-        made._make(FieldShapes.stored(arrays, "fields."), int(arrays["stages"]))
-        load_arrays_into(made, arrays)
-        return made
 
     def _make(self, shapes: FieldShapes, stages: int) -> None:
         settings = self.config
         self.fields = FieldEmbeddings(shapes, settings.item_dim, settings.feature_dim)
-        self.register_buffer("stages", torch.tensor(stages))
         width = self.fields.user_width + 3 * (settings.item_dim + self.fields.item_width) + 1 + 3 * stages
+        width += self.fields.pair_width
         self.norm, self.cross = nn.LayerNorm(width), CrossNet(width, settings.cross_layers)
         deep: list[nn.Module] = []
         for into, out in zip((width, *settings.hidden), settings.hidden, strict=False):
             deep += [nn.Linear(into, out), nn.ReLU(), nn.Dropout(settings.dropout)]
         self.deep, self.head = nn.Sequential(*deep), nn.Linear(width + (settings.hidden or (width,))[-1], 1)
-        self.schema = self.fields.schema(settings.history)
-        self.candidate_schema = list_schema(stages)

@@ -11,11 +11,10 @@ Paper: Zhou et al., KDD 2018, section 4.3 (equation 3). Our reading: docs/papers
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Gt, Lt
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from headrace.contracts.batch import Batch
@@ -23,10 +22,10 @@ from headrace.contracts.config import config
 from headrace.contracts.interactions import Interactions
 from headrace.contracts.seams import Learned, Outputs, State
 from headrace.contracts.training import TrainConfig
-from headrace.data.rank_inputs import ListBatches, list_schema
 from headrace.nn.fields import FieldEmbeddings, FieldShapes
-from headrace.nn.state import arrays_of, load_arrays_into
+from headrace.nn.list_scorer import ListScorer
 from headrace.objectives.listwise import ListwiseChoice
+from headrace.objectives.pointwise import PointwiseChoice
 
 TASK = "choice"
 
@@ -42,6 +41,8 @@ class DINConfig:
     width: Annotated[int, Gt(1)] = 64
     """Candidates a request while training: all that were chosen and a draw of the others."""
     batch_size: Annotated[int, Gt(0)] = 64
+    loss: Literal["listwise", "pointwise"] = "listwise"
+    """pointwise: binary cross-entropy on whole lists, so that sigmoid(logit) is a probability; `width` has no say."""
     train: TrainConfig = TrainConfig(epochs=10, patience=2, weight_decay=1e-4)
 
 
@@ -63,24 +64,17 @@ class TargetAttention(nn.Module):
         return read
 
 
-class DIN(nn.Module):
+class DIN(ListScorer):
     """A learned `Scorer`. needs: the fitted features and the candidate lists."""
 
     Config = DINConfig
     revision = 1
-    needs = ("features", "candidate_lists")
-
-    def __init__(self, config: DINConfig, *, seed: int = 0):
-        super().__init__()
-        self.config, self.seed = config, seed
+    config: DINConfig
 
     def learn(self, interactions: Interactions, artifacts: Mapping[str, Any]) -> Learned:
-        lists, settings = artifacts["candidate_lists"], self.config
-        stages = list(lists.candidates.scores)
-        self._make(FieldShapes.of(interactions, lists.requests.features, artifacts["features"].sizes), len(stages))
-        self.fields.fill(interactions)
-        batches = ListBatches(lists, self.schema, stages, width=settings.width, batch_size=settings.batch_size, seed=self.seed)
-        return Learned(self, [ListwiseChoice(TASK)], batches, needs=self.needs)
+        if self.probabilities:
+            return Learned(self, [PointwiseChoice(TASK)], self.set_up(interactions, artifacts, whole=True), needs=self.needs)
+        return Learned(self, [ListwiseChoice(TASK)], self.set_up(interactions, artifacts), needs=self.needs)
 
     def user(self, batch: Batch) -> State:
         past = self.fields.known(batch["history"])
@@ -90,21 +84,12 @@ class DIN(nn.Module):
         items = self.fields.known(candidates["items"])
         target = self._embedded(items)
         read = self.attention(state["past"], state["there"], target)
-        user = state["features"].unsqueeze(1).expand(*items.shape, -1)
+        # None where it would be of no width: the exported form can't widen nothing
+        user = [state["features"].unsqueeze(1).expand(*items.shape, -1)] if self.fields.user_width else []
         popularity = self.fields.popularity[items].unsqueeze(-1)
-        x = torch.cat([user, read, target, read * target, popularity, candidates["retrieval"]], -1)
+        x = torch.cat([*user, read, target, read * target, popularity, candidates["retrieval"], self.fields.pair(candidates)], -1)
         shared = self.deep(self.norm(x))
         return Outputs({TASK: self.head(shared).squeeze(-1)}, shared=shared)
-
-    def arrays(self) -> Mapping[str, NDArray[Any]]:
-        return arrays_of(self)
-
-    @classmethod
-    def from_arrays(cls, config: DINConfig, arrays: Mapping[str, NDArray[Any]]) -> "DIN":
-        made = cls(config)
-        made._make(FieldShapes.stored(arrays, "fields."), int(arrays["stages"]))
-        load_arrays_into(made, arrays)
-        return made
 
     def _embedded(self, items: Tensor) -> Tensor:
         """[..] -> [.., D]."""
@@ -113,14 +98,11 @@ class DIN(nn.Module):
     def _make(self, shapes: FieldShapes, stages: int) -> None:
         settings = self.config
         self.fields = FieldEmbeddings(shapes, settings.item_dim, settings.feature_dim)
-        self.register_buffer("stages", torch.tensor(stages))
         dim = settings.item_dim + self.fields.item_width
         self.attention = TargetAttention(dim, settings.attention_hidden)
-        width = self.fields.user_width + 3 * dim + 1 + 3 * stages
+        width = self.fields.user_width + 3 * dim + 1 + 3 * stages + self.fields.pair_width
         self.norm = nn.LayerNorm(width)
         deep: list[nn.Module] = []
         for into, out in zip((width, *settings.hidden), settings.hidden, strict=False):
             deep += [nn.Linear(into, out), nn.PReLU(), nn.Dropout(settings.dropout)]
         self.deep, self.head = nn.Sequential(*deep), nn.Linear((settings.hidden or (width,))[-1], 1)
-        self.schema = self.fields.schema(settings.history)
-        self.candidate_schema = list_schema(stages)

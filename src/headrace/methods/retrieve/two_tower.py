@@ -4,8 +4,9 @@
 
 Vectors have length 1. Items' vectors are worked out once, so a request costs one product with the catalogue, O(N d), or a look-up
 in a vector index. Cost of training O(B² d + B d²) a batch.
-Use it where items and users have features (it knows a new item by them) or the catalogue is large. It reads the history as a bag,
-so it loses to SASRec where order matters, and to EASE on small catalogues without features.
+Use it where items and users have features or the catalogue is large. An item that nobody has chosen yet is proposed where items
+have vectors (of their texts), by which it is known. It reads the history as a bag, so it loses to SASRec where order matters, and
+to EASE on small catalogues without features.
 Paper: Yi et al., RecSys 2019 (towers, in-batch softmax with log-q correction). Our reading: docs/papers/two_tower.md.
 """
 
@@ -52,7 +53,7 @@ class TwoTower(nn.Module):
     """A learned `Retriever`. needs: the fitted features."""
 
     Config = TwoTowerConfig
-    revision = 1
+    revision = 2
     needs = ("features",)
 
     def __init__(self, config: TwoTowerConfig, *, seed: int = 0):
@@ -60,10 +61,14 @@ class TwoTower(nn.Module):
         self.config, self.seed, self.temperature = config, seed, config.temperature
 
     def learn(self, interactions: Interactions, artifacts: Mapping[str, Any]) -> Learned:
-        features, settings, counts = artifacts["features"], self.config, interactions.item_counts()
-        self._make(FieldShapes.of(interactions, features.users.codes, features.sizes))
-        self.towers.fields.fill(interactions)
-        self.available.copy_(torch.from_numpy(interactions.available & (counts > 0)))
+        features, settings, vectors = artifacts["features"], self.config, artifacts["features"].item_vectors
+        users = [name for name in features.sizes if name.startswith("user.")]
+        self._make(FieldShapes.of(interactions, users, features.sizes, vectors=vectors))
+        self.towers.fields.fill(interactions, vectors)
+        known = interactions.item_counts() > 0
+        if vectors is not None:
+            known |= vectors.any(1)
+        self.available.copy_(torch.from_numpy(interactions.available & known))
         self.log_q = InBatch(torch.from_numpy(interactions.history.items.astype(np.int64)), interactions.n_items).log_q
         batches = NextItemBatches(
             interactions.history, features.users_at, self.schema, batch_size=settings.batch_size, seed=self.seed

@@ -1,4 +1,4 @@
-"""How a server keeps its logs and how it computes."""
+"""How a server keeps its logs and how it computes: [serve] in TOML."""
 
 from typing import Annotated, Literal
 

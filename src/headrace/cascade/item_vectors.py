@@ -1,0 +1,83 @@
+"""Every item's title and text as a vector, so that an item nobody has chosen yet is more than a number.
+
+An item is read as it stood at the cut: the last row before it, or the first row of an item that came later, which is known as
+soon as the item is. So no later wording reaches a model; an item whose text changes keeps its vector until the next build.
+tfidf is fitted on items known before the cut; minilm is frozen, and encodes a text once a store, whatever the cut. An item
+without a text has a vector of zeros.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from headrace.artifacts.arrays import load_arrays, save_arrays
+from headrace.artifacts.store import Artifact, Draft
+from headrace.build.graph import Graph
+from headrace.contracts.config import as_dict
+from headrace.contracts.requests import Float32, Int64
+from headrace.contracts.seams import Encoder
+from headrace.data.log import Log
+from headrace.encode.cache import CachedEncoder
+from headrace.encode.minilm import REVISION, minilm
+from headrace.encode.sentences import SentencesConfig
+from headrace.encode.tfidf import Tfidf, TfidfConfig
+
+CACHE = ".encoded"
+_FILE = "vectors.safetensors"
+
+
+def item_vectors(graph: Graph, tables: Artifact, log: Log, cut_us: int, encoder: str) -> Artifact:
+    """encoder: "minilm" or "tfidf". MissingExtra where minilm's libraries are not there."""
+
+    def make(draft: Draft) -> None:
+        graph.progress(f"item vectors {encoder}", 0, 1)
+        texts, known_us = texts_at(log, cut_us)
+        vectors = _encoded(encoder, texts, known_us, cut_us, log.seed, graph.store.root / CACHE)
+        save_arrays(draft.path / _FILE, {"vectors": vectors})
+        draft.metrics = {"items": len(texts) - 1, "with_text": sum(map(bool, texts)), "dim": vectors.shape[1]}
+        graph.progress(f"item vectors {encoder}", 1, 1)
+
+    settings, revision = (TfidfConfig(), Tfidf.revision) if encoder == "tfidf" else (SentencesConfig(), REVISION)
+    config = {"encoder": encoder, "settings": as_dict(settings), "cut_us": cut_us, "clock": log.clock, "seed": log.seed}
+    inputs = {"tables": tables}
+    return graph.stage("item vectors", make, config=config, inputs=inputs, revision=revision, name=encoder)
+
+
+def load_item_vectors(artifact: Artifact) -> Float32:
+    """[n_items, dim]."""
+    vectors: Float32 = load_arrays(artifact.path / _FILE)["vectors"]
+    return vectors
+
+
+def texts_at(log: Log, cut_us: int) -> tuple[list[str], Int64]:
+    """By item number, "" for none: title and text as of the cut, and since when the item is known. On an ordinal clock, where no
+    row can be held against the cut, the first row's."""
+    table = pl.read_parquet(log.tables / "items.parquet", columns=["item_id", "title", "text", "valid_from"])
+    since = pl.col("valid_from").dt.timestamp("us").fill_null(0) if log.clock == "time" else pl.lit(0, pl.Int64)
+    rows = table.with_columns(since=since).sort("since", maintain_order=True)
+    first = rows.unique("item_id", keep="first", maintain_order=True)
+    last = first if log.clock == "ordinal" else rows.filter(pl.col("since") < cut_us)
+    last = last.unique("item_id", keep="last", maintain_order=True)
+    held = pl.concat([last, first.join(last, on="item_id", how="anti")])
+    words = held.select(pl.concat_str("title", "text", separator="\n", ignore_nulls=True).str.strip_chars()).to_series()
+    texts = np.full(len(log.items), "", object)
+    texts[log.items.encode(held["item_id"])] = words.fill_null("").to_list()
+    known_us = np.zeros(len(log.items), np.int64)
+    known_us[log.items.encode(first["item_id"])] = first["since"]
+    return texts.tolist(), known_us
+
+
+def _encoded(name: str, texts: list[str], known_us: Int64, cut_us: int, seed: int, cache: Path) -> Float32:
+    spoken = np.array([bool(text) for text in texts])
+    said = [text for text in texts if text]
+    encoder: Encoder
+    if name == "tfidf":
+        fitted = Tfidf(TfidfConfig(), seed=seed)
+        fitted.fit(said, known_us[spoken], cut_us)
+        encoder = fitted
+    else:
+        encoder = CachedEncoder(minilm(SentencesConfig()), cache)
+    vectors = np.zeros((len(texts), encoder.dim), np.float32)
+    vectors[spoken] = encoder.encode(said, "item")
+    return vectors

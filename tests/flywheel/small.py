@@ -38,6 +38,8 @@ use = ["popularity", "itemknn"]
 k = 40
 [rank]
 use = "dcnv2"
+learn_from = "impressions"
+task = "click"
 [rank.dcnv2]
 loss = "pointwise"
 item_dim = 4
@@ -46,6 +48,10 @@ cross_layers = 1
 hidden = [8]
 [rank.dcnv2.train]
 epochs = 2
+[page]
+seen_items = true
+[page.explore]
+slots = 4
 [evaluate]
 resamples = 100
 """

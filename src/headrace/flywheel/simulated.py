@@ -50,9 +50,9 @@ class Simulated:
             progress(f"serve, cycle {cycle}", self.settings.days - (until - self.world.day), self.settings.days)
 
     def plan(self, cycle: int, stages: Mapping[str, Any]) -> tuple[dict[str, Any], Path]:
-        """The world's own plan of its log so far, under what the user's says."""
+        """The world's own plan of its log so far; a section of the user's stands in place of the world's."""
         log = self.folder / "log"
-        return merged(read_toml(log / "shop.toml"), stages), log
+        return {**read_toml(log / "shop.toml"), **stages}, log
 
     def trial(self, cycle: int, live: Opened, candidate: Opened, progress: Progress) -> Analysis | None:
         days = self.settings.experiment_days
@@ -125,12 +125,3 @@ def logger_of(config: WorldConfig) -> Explore:
     """The world's logging policy: a page drawn slot by slot from what stage 2 scored, exact propensities."""
     settings = ExploreConfig(slots=config.slots, temperature=config.temperature, epsilon=config.epsilon)
     return Explore(settings, policy_id="noisy-top" if config.deterministic else "logger")
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Sections joined key by key; what `over` says holds."""
-    found = dict(base)
-    for name, value in over.items():
-        below = found.get(name)
-        found[name] = merged(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
-    return found

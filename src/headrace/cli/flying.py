@@ -22,7 +22,7 @@ def fly_and_show(plan: Path, run: Path, generations: int, drills: Sequence[int])
     if wrong is not None:
         raise ConfigError(f"--drill {wrong}: a drill is one of 2 to {generations}; the first has nothing to fall behind.")
     with ExitStack() as stack:
-        if str(plan) == "world" and not plan.exists():
+        if str(plan) == "world" and not plan.is_file():
             plan = stack.enter_context(as_file(files("headrace.cli") / "fly.toml"))
         progress = stack.enter_context(bars(Console(stderr=True)))
         cycles = fly(plan, run, generations=generations, drills=drills, progress=progress)

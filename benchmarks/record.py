@@ -37,5 +37,5 @@ def record(name: str, figures: dict[str, Any]) -> Path:
     }  # fmt: skip
     path.write_text(json.dumps(whole, indent=1) + "\n")
     for key, value in figures.items():
-        print(f"{key:<44}{value}")
+        print(f"{key:<43} {value}")
     return path

@@ -1,13 +1,14 @@
 """RecTools' SASRec with a full softmax: CPU seconds of each epoch, then the best k unseen items of every user.
 
 A user's newest length + 1 events are one row an epoch, so a long history's older events are never trained on. Runs in RecTools'
-environment.
+environment. SETTINGS names fit_on, how many of each user's events are learned from; all are read when it is asked.
 """
 
 import json
 import sys
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 started = time.process_time()
@@ -49,7 +50,8 @@ def main(given: str, found: str, settings: dict[str, Any]) -> None:
         "user_id": np.repeat(np.arange(len(lengths)), lengths), "item_id": log["items"], "weight": 1.0,
         "datetime": pd.to_datetime(np.arange(len(log["items"])), unit="s"),  # the order they are given in
     })  # fmt: skip
-    dataset = Dataset.construct(rows)
+    learned = rows.groupby("user_id").cumcount().to_numpy() < np.repeat(settings["fit_on"], lengths)
+    learned_from, dataset = Dataset.construct(rows[learned]), Dataset.construct(rows)
     users = np.flatnonzero(lengths)
     conversion_s = time.process_time() - started
     model = SASRecModel(
@@ -57,7 +59,7 @@ def main(given: str, found: str, settings: dict[str, Any]) -> None:
         dropout_rate=settings["dropout"], batch_size=settings["batch_size"], lr=settings["learning_rate"], loss="softmax",
         epochs=settings["epochs"], get_trainer_func=trainer, recommend_torch_device="cpu",
     )  # fmt: skip
-    model.fit(dataset)
+    model.fit(learned_from)
     # the trainer that fits is a copy of the one that was made, and so are its callbacks
     epoch_s = next(one for one in model.fit_trainer.callbacks if isinstance(one, Epochs)).cpu_s
     started = time.process_time()
@@ -66,9 +68,10 @@ def main(given: str, found: str, settings: dict[str, Any]) -> None:
     lists = np.zeros((len(users), k), np.int32)
     lists[np.searchsorted(users, best["user_id"]), best["rank"] - 1] = best["item_id"]
     np.savez(found, users=users, items=lists)
-    positions = int(np.minimum(lengths - 1, settings["length"]).clip(0).sum())
+    positions = int(np.minimum(np.array(settings["fit_on"]) - 1, settings["length"]).clip(0).sum())
+    (peak,) = (line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     figures = {"import_s": import_s, "conversion_s": conversion_s, "epoch_s": epoch_s, "recommend_s": recommend_s}
-    print(json.dumps({**figures, "positions_per_epoch": positions}))
+    print(json.dumps({**figures, "positions_per_epoch": positions, "peak_mb": int(peak) // 1024}))
 
 
 if __name__ == "__main__":

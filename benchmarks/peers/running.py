@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,18 @@ class Peer:
         self, runner: str, history: History, n_items: int, *, lists: Int32 | None = None, **settings: Any
     ) -> tuple[dict[str, Any], Int64, Int32]:
         """Its figures, and its lists: users [R], items [R, k] with 0 for an empty slot. Each call is a process of its own."""
+        also: dict[str, Any] = {} if lists is None else {"lists": lists}
+        given = {"offsets": history.offsets, "items": history.items, "n_items": np.array(n_items), **also}
+        figures, found = self.call(runner, given, **settings)
+        if lists is not None:
+            return figures, np.zeros(0, np.int64), np.zeros((0, 0), np.int32)
+        return figures, found["users"], found["items"]
+
+    def call(self, runner: str, arrays: Mapping[str, Any], **settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Its figures, and the arrays it wrote, none if it wrote no file."""
         with tempfile.TemporaryDirectory() as folder:
             given, found = Path(folder) / "given.npz", Path(folder) / "found.npz"
-            also: dict[str, Any] = {} if lists is None else {"lists": lists}
-            np.savez(given, offsets=history.offsets, items=history.items, n_items=np.array(n_items), **also)
+            np.savez(given, **arrays)
             script = Path(__file__).with_name(f"{runner}.py")
             done = subprocess.run(
                 [self.python(), "-I", script, given, found, json.dumps(settings)],
@@ -57,13 +66,22 @@ class Peer:
             if done.returncode:
                 raise DataError(f"{self.name}: {runner} ended with {done.returncode}.\n{done.stderr[-2000:]}")
             figures: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-            if lists is not None:
-                return figures, np.zeros(0, np.int64), np.zeros((0, 0), np.int32)
+            if not found.exists():
+                return figures, {}
             with np.load(found) as answered:
-                return figures, answered["users"], answered["items"]
+                return figures, dict(answered)
 
 
+APOLLO_TORCH = Peer(
+    "apollo-torch-1.0.3",
+    ("apollo-torch==1.0.3", "torch==2.13.0", "numpy==2.4.6", "transformers==5.23.0", "bitsandbytes==0.50.2"),
+)
 IMPLICIT = Peer("implicit-0.7.3", ("implicit==0.7.3", "numpy==2.4.6", "scipy==1.17.1"))
 IR_MEASURES = Peer("ir-measures-0.4.3", ("ir-measures==0.4.3", "pytrec-eval-terrier==0.5.11", "numpy==2.4.6"))
+RECBOLE = Peer(
+    "recbole-1.2.1",
+    ("recbole==1.2.1", "torch==2.13.0", "setuptools==79.0.1", "numpy==1.26.4", "pandas==2.3.3", "scipy==1.13.1"),
+)
 RECTOOLS_METRICS = Peer("rectools-metrics-0.19.0", ("rectools==0.19.0",))
 RECTOOLS = Peer("rectools-0.19.0", ("rectools[torch]==0.19.0", "torch==2.13.0"))
+TRANSFORMERS = Peer("transformers-5.23.0", ("transformers==5.23.0", "torch==2.13.0", "numpy==2.4.6"))

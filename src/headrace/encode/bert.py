@@ -4,7 +4,7 @@
     vector = sum over kept tokens of x / their number, divided by its length
 
 Shapes: tokens [B, T] int64, kept [B, T] int64 (0 marks padding) -> [B, dim] float32. Cost O(T² d + T d²) a text and layer.
-It differs from `nn.transformer` in what published weights fix: norms come after, attention looks both ways, padding is masked.
+It stands apart from `nn.body` since published weights fix its shape and its arrays' names.
 Papers: Devlin et al., NAACL 2019; mean pooling after Reimers and Gurevych, EMNLP 2019, section 3.
 """
 

@@ -12,10 +12,12 @@ from headrace.testing.closed_form import check_closed_form
 from headrace.testing.gate import check_gate
 from headrace.testing.loss import check_loss
 from headrace.testing.objective import check_objective
+from headrace.testing.optimizer import check_optimizer
 from headrace.testing.policy import check_policy
 from headrace.testing.retriever import check_retriever
 from headrace.testing.scorer import check_scorer
 from headrace.testing.stored import check_stored
+from headrace.testing.transformer import check_transformer
 
 __all__ = [
     "check_balancer",
@@ -24,8 +26,10 @@ __all__ = [
     "check_gate",
     "check_loss",
     "check_objective",
+    "check_optimizer",
     "check_policy",
     "check_retriever",
     "check_scorer",
     "check_stored",
+    "check_transformer",
 ]

@@ -26,9 +26,11 @@ from headrace.contracts.seams import Learned
 from headrace.contracts.training import TrainConfig
 from headrace.data.negatives import Uniform
 from headrace.data.sequences import WindowBatches
+from headrace.nn.body.call import Inputs
+from headrace.nn.body.config import TransformerConfig
+from headrace.nn.body.stack import Stack
 from headrace.nn.state import arrays_of, load_arrays_into
 from headrace.nn.topk import top_k
-from headrace.nn.transformer import CausalTransformer
 from headrace.objectives.pointwise import OneNegative
 from headrace.objectives.softmax import NextItem
 
@@ -54,7 +56,7 @@ class SASRec(nn.Module):
     """A learned `Retriever`."""
 
     Config = SASRecConfig
-    revision = 2
+    revision = 3
     needs = ()
 
     def __init__(self, config: SASRecConfig, *, seed: int = 0):
@@ -71,7 +73,7 @@ class SASRec(nn.Module):
 
     def hidden(self, items: Tensor) -> Tensor:
         """[B, T] -> [B, T, d]: position t has read items 0..t."""
-        read: Tensor = self.body(self.items(items) * self.config.dim**0.5)
+        read: Tensor = self.body(self.items(items) * self.config.dim**0.5, Inputs()).last
         return read
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -116,6 +118,10 @@ class SASRec(nn.Module):
         settings = self.config
         self.items = nn.Embedding(n_items, settings.dim)
         nn.init.normal_(self.items.weight, std=settings.dim**-0.5)
-        self.body = CausalTransformer(settings.dim, settings.layers, settings.heads, settings.length, settings.dropout)
+        body = TransformerConfig(
+            dim=settings.dim, decoder_layers=settings.layers, heads=settings.heads, length=settings.length,
+            dropout=settings.dropout, position="learned", init="fan_in", bias="feed_forward",
+        )  # fmt: skip
+        self.body = Stack(body, "decoder")
         self.register_buffer("available", torch.ones(n_items, dtype=torch.bool))
         self.available: Tensor

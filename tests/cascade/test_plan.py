@@ -23,6 +23,14 @@ DATA = {"data": {"events": "events.csv"}}
             {"retrieve": {"sasrec": {"train": {"epoch": 1}}}},
             r'\[retrieve.sasrec\].train: "epoch" is not a key. Did you mean "epochs"',
         ),
+        (
+            {"retrieve": {"sasrec": {"train": {"optimizer": "apolo"}}}},
+            r'\[retrieve.sasrec\].train.optimizer: "apolo" is not known here. Did you mean "apollo"\?',
+        ),
+        (
+            {"retrieve": {"sasrec": {"train": {"optimizer": "apollo", "optimizer_settings": {"ranks": 8}}}}},
+            r'train.optimizer_settings: "ranks" is not a key. Did you mean "rank"\?',
+        ),
         ({"retrieve": {"sasrec": {"dim": 10, "heads": 3}}}, r"dim is 10 and heads 3: dim must be a multiple of heads"),
         ({"page": {"explore": {"epsilon": 2}}}, r"\[page.explore\]: \"epsilon\" is 2: input should be less than or equal to 1"),
         ({"evaluate": {"metrics": ["ndgc@10"]}}, r'metric "ndgc@10" is not known. Did you mean "ndcg@10"\?'),

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch._dynamo  # noqa: F401 - an optimizer loads it when it is made; here once for all processes
 
@@ -16,14 +17,22 @@ from headrace.train.trainer import train
 from tests.train.small import Passing, Rows, learned, model_of, weights
 
 PLACES = ("batch", "progress", "saving")
-STEPS = 55
-"""Of the unbroken run, until it stops early."""
+STEPS = {1: 55, 3: 75}
+"""Steps between checkpoints -> steps of the unbroken run, until it stops early."""
+
+
+GROWN = {
+    "optimizer": "apollo", "optimizer_settings": {"rank": 2, "refresh_every": 10}, "schedule": "cosine", "warmup_steps": 5,
+    "ema_decay": 0.9, "keep_ema": True,
+}  # fmt: skip
+"""What the second way is trained with besides."""
 
 
 def kills(every_steps):
     """(step, place), in the order in which the run comes by them: one in each third."""
     draw = rng(0, "kills", every_steps)
-    steps = [int(draw.integers(third * STEPS // 3, (third + 1) * STEPS // 3)) for third in range(3)]
+    whole = STEPS[every_steps]
+    steps = [int(draw.integers(third * whole // 3, (third + 1) * whole // 3)) for third in range(3)]
     return list(zip(steps, draw.permutation(PLACES).tolist(), strict=True))
 
 
@@ -40,8 +49,9 @@ def run(folder, every_steps, step=None, place=None):
         if place == "saving" and done >= step:
             setattr(os, "replace", lambda *paths: die())  # noqa: B010 - the checkpoint is whole, and not yet in place
 
+    grown: dict[str, Any] = GROWN if every_steps == 3 else {}
     config = TrainConfig(
-        epochs=30, patience=2, learning_rate=0.05, weight_decay=0.01, device="cpu", checkpoint_every_steps=every_steps
+        epochs=30, patience=2, learning_rate=0.05, weight_decay=0.01, device="cpu", checkpoint_every_steps=every_steps, **grown
     )
     result = train(
         learned(model, Rows(stop_at=step if place == "batch" else None, stop=die)),

@@ -2,6 +2,7 @@ import json
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
@@ -26,6 +27,7 @@ def kept(path, **changed):
     module, optimizer = trained()
     position = Position(2, 3, 17, 0.1 + 0.2, 1, {"loss": 1 / 3}, [{"loss": 0.7}])
     given = {"run": "r", "position": position, "module": module, "optimizer": optimizer, "best": {"a": torch.ones(2)}}
+    given["ema"] = {"a": torch.full((2,), 3.0)}
     save(path, **given | {"balancer": {"weights": torch.tensor([0.5])}} | changed)
     return module, optimizer, position
 
@@ -41,6 +43,7 @@ def test_everything_comes_back(tmp_path):
     momentum, wanted = (next(iter(one.state.values()))["momentum_buffer"] for one in (its, optimizer))
     assert momentum.equal(wanted)
     assert found.best["a"].equal(torch.ones(2))
+    assert found.ema["a"].equal(torch.full((2,), 3.0))
     assert found.balancer["weights"].equal(torch.tensor([0.5]))
     assert [one.name for one in path.parent.iterdir()] == [path.name], "nothing else is left beside it"
 
@@ -70,8 +73,22 @@ def test_another_run_model_or_format_is_refused(tmp_path, monkeypatch):
     kept(path)
     refuses(path, "is of another run", run="other")
     refuses(path, "is of another model or optimizer", size=4)
-    monkeypatch.setattr("headrace.train.checkpoint.FORMAT", 2)
-    refuses(path, "format 1, this Headrace reads 2")
+    monkeypatch.setattr("headrace.train.checkpoint.FORMAT", 3)
+    refuses(path, "format 2, this Headrace reads 3")
+
+
+def test_the_format_before_ours_is_read(tmp_path):
+    """It had no averaged weights."""
+    path = tmp_path / "checkpoint.safetensors"
+    kept(path, ema={})
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["headrace"]) | {"format": 1}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    del header["ema"]
+    save_file(tensors, path, {"headrace": json.dumps(header)})
+    module, optimizer = trained(1)
+    found = load(path, run="r", module=module, optimizer=optimizer)
+    assert (found.ema, found.position.step) == ({}, 17)
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path):

@@ -9,6 +9,7 @@ from headrace.balance.equal import Equal
 from headrace.contracts.errors import ArtifactError, ConfigError, HeadraceError
 from headrace.contracts.seams import Loss
 from headrace.contracts.training import TrainConfig
+from headrace.optim.schedules import factor
 from headrace.train.trainer import train
 from tests.train.small import CONFIG, Rows, Squared, Stopped, learned, model_of, weights
 
@@ -192,9 +193,36 @@ def test_a_loss_that_is_not_finite_is_said_before_it_does_harm(value):
     rows = Rows()
     rows.y[5] = value
     model = model_of()
-    with pytest.raises(HeadraceError, match=r"sasrec: squared became (nan|inf) at step \d. Lower train.learning_rate"):
+    with pytest.raises(HeadraceError, match=r"sasrec: squared became (nan|inf), the gradient's norm became nan at step \d"):
         train(learned(model, rows), CONFIG, seed=0, name="sasrec")
     assert weights(model).isfinite().all()
+
+
+def test_what_is_not_finite_is_named_and_the_last_good_checkpoint_stays(tmp_path):
+    class Cliff(Squared):
+        """The bias of the last layer gets a gradient of inf from step 3 on."""
+
+        def __call__(self, model, batch, services):
+            loss = super().__call__(model, batch, services)[self.name]
+            steep = (model[3].bias - model[3].bias.detach()).clamp(min=0).sqrt().sum()
+            self.step = getattr(self, "step", -1) + 1
+            return {self.name: Loss(loss.mean + (steep if self.step >= 3 else 0.0), loss.count)}
+
+    path, config = (
+        tmp_path / "checkpoint.safetensors",
+        TrainConfig(**vars(CONFIG) | {"checkpoint_every_steps": 2, "clip_norm": 0.0}),
+    )
+    with pytest.raises(HeadraceError) as error:
+        train(learned(objectives=[Cliff(noise=0.1)]), config, seed=0, name="sasrec", checkpoint_path=path)
+    said = str(error.value)
+    assert "sasrec: the gradient's norm became" in said
+    assert "at step 3. The largest gradient is that of 3.bias (" in said
+    assert ", 1 of 4 are not finite)" in said
+    assert said.endswith(f"{path} holds the run as it stood after step 2.")
+    again, straight = model_of(), model_of()
+    train(learned(again), config, seed=0, checkpoint_path=path)
+    train(learned(straight), config, seed=0)
+    assert weights(again).equal(weights(straight)), "the checkpoint that stayed is whole, and of before"
 
 
 def test_a_validation_value_that_is_no_number_is_said():
@@ -228,6 +256,94 @@ def test_the_optimizer_may_be_another(tmp_path):
     train(learned(again), CONFIG, seed=0, optimizer=plain, checkpoint_path=path)
     assert weights(again).equal(weights(straight))
     assert len(made) == 3
+
+
+def test_the_rate_goes_as_scheduled():
+    class Watched(Equal):
+        def __init__(self):
+            self.rates = []
+
+        def after_step(self, reevaluate):
+            self.rates.append(made[-1].param_groups[0]["lr"])
+
+    made = []
+
+    def plain(module):
+        made.append(torch.optim.SGD(module.parameters(), lr=0.1))
+        return made[-1]
+
+    config = TrainConfig(**vars(CONFIG) | {"schedule": "linear", "warmup_steps": 5, "final_share": 0.2, "accumulate": 2})
+    balancer = Watched()
+    train(learned(), config, seed=0, balancer=balancer, optimizer=plain)
+    assert balancer.rates == [0.1 * factor(step, 9, "linear", warmup=5, final=0.2) for step in range(9)]
+
+
+def test_an_average_reaches_objectives_and_may_be_what_is_kept():
+    seen = []
+
+    def objective(model, batch, services):
+        seen.append((weights(services.ema).clone(), weights(model).clone()))
+        return Squared()(model, batch, services)
+
+    plain, kept, validated = model_of(), model_of(), []
+    config = TrainConfig(**vars(CONFIG) | {"ema_decay": 0.5})
+    train(learned(plain, objectives=[objective]), config, seed=0)
+    averages, own = zip(*seen, strict=True)
+    assert averages[0].equal(own[0])
+    for before, after, moved in zip(averages, averages[1:], own[1:], strict=False):
+        assert_close(after, (before + moved) / 2)
+    keeping = TrainConfig(**vars(config) | {"keep_ema": True})
+    train(learned(kept, objectives=[objective]), keeping, seed=0)
+    assert_close(weights(kept), (averages[-1] + weights(plain)) / 2)
+    best = model_of()
+    watch = lambda: validated.append(weights(best).clone()) or -float(len(validated))  # type: ignore[func-returns-value]  # noqa: E731
+    train(learned(best, objectives=[objective]), keeping, seed=0, validate=watch)
+    assert_close(validated[0], averages[5]), "that of the first epoch's five steps"
+    assert weights(best).equal(validated[0])
+
+
+def test_keeping_an_average_that_is_not_made_is_refused():
+    with pytest.raises(ConfigError, match="sasrec: train.keep_ema is true and train.ema_decay 0"):
+        train(learned(), TrainConfig(keep_ema=True, device="cpu"), seed=0, name="sasrec")
+
+
+GROWN = {
+    "apollo": {
+        "optimizer": "apollo",
+        "optimizer_settings": {"rank": 2, "refresh_every": 3},
+        "schedule": "cosine",
+        "warmup_steps": 4,
+    },
+    "apollo_mini": {"optimizer": "apollo_mini", "schedule": "wsd", "ema_decay": 0.9, "keep_ema": True},
+    "adamw": {"schedule": "inverse_sqrt", "warmup_steps": 2, "ema_decay": 0.5},
+}
+
+
+@pytest.mark.parametrize("way", GROWN)
+def test_optimizers_schedules_and_averages_are_taken_up_in_the_same_bits(tmp_path, way):
+    config = TrainConfig(**vars(CONFIG) | {"checkpoint_every_steps": 1} | GROWN[way])
+
+    def towards_the_average(model, batch, services):
+        losses = Squared(noise=0.1)(model, batch, services)
+        if services.ema is not None:
+            pull = (model(batch["x"]) - services.ema(batch["x"])).square().mean()
+            losses["pull"] = Loss(pull, float(len(batch["x"])))
+        return losses
+
+    def run(stop_at, path):
+        model = model_of()
+        value = lambda: -float(weights(model).norm())  # noqa: E731
+        model_and_rows = learned(model, Rows(stop_at=stop_at), [towards_the_average])
+        return model, train(model_and_rows, config, seed=7, run="a", validate=value, checkpoint_path=path)
+
+    straight, result = run(None, None)
+    path = tmp_path / "checkpoint.safetensors"
+    for stop_at in (4, 8):
+        with pytest.raises(Stopped):
+            run(stop_at, path)
+    again, resumed = run(None, path)
+    assert weights(again).equal(weights(straight))
+    assert (resumed.curve, resumed.steps, resumed.best_value) == (result.curve, result.steps, result.best_value)
 
 
 def test_the_global_stream_is_as_it_was():

@@ -241,4 +241,8 @@ def _stage(values: Mapping[str, Any], stage: str, kind: type, table: Mapping[str
 
 def _check(name: str, section: Mapping[str, Any], table: Mapping[str, str], where: str) -> None:
     kind = component_class(name, table, where, trusted=(name,))
-    settings_of(kind, section, f"{where[:-1]}.{name}]")
+    settings = settings_of(kind, section, f"{where[:-1]}.{name}]")
+    if hasattr(settings, "train"):
+        from headrace.optim.makers import maker_of
+
+        maker_of(settings.train, f"{where[:-1]}.{name}]")

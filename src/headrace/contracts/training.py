@@ -1,10 +1,14 @@
 """How long and how fast a learned thing is trained: [retrieve.sasrec.train] and the like in TOML."""
 
+from collections.abc import Mapping
+from dataclasses import field
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from headrace.contracts.config import config
+
+Schedule = Literal["constant", "linear", "cosine", "inverse_sqrt", "wsd"]
 
 
 @config
@@ -13,14 +17,30 @@ class TrainConfig:
 
     clip_norm: gradient norm at most, 0 for no limit. accumulate: micro-batches a step. checkpoint_every_steps: 0 for epochs' ends
     alone. precision: what the forward computes in; auto is bfloat16 on a GPU that has it, else float32.
+
+    optimizer: a name of `headrace.optim`, or an import path "package.module:Class"; optimizer_settings: its own keys.
+
+    schedule: of the learning rate over `epochs` (`headrace.optim.schedules`), whose peak is learning_rate: warmup_steps to get
+    there, final_share of it left at the end, decay_share of the steps to get down (wsd alone).
+
+    ema_decay: above 0, objectives are given an average of the weights, which moves by 1 - ema_decay a step; keep_ema: it is what
+    is validated and kept.
     """
 
     epochs: Annotated[int, Gt(0)] = 20
     patience: Annotated[int, Gt(0)] = 3
+    optimizer: str = "adamw"
+    optimizer_settings: Mapping[str, bool | int | float | str] = field(default_factory=dict)
     learning_rate: Annotated[float, Gt(0)] = 1e-3
+    schedule: Schedule = "constant"
+    warmup_steps: Annotated[int, Ge(0)] = 0
+    final_share: Annotated[float, Ge(0), Le(1)] = 0.0
+    decay_share: Annotated[float, Gt(0), Le(1)] = 0.2
     weight_decay: Annotated[float, Ge(0)] = 0.0
     beta2: Annotated[float, Gt(0), Lt(1)] = 0.98
     clip_norm: Annotated[float, Ge(0)] = 1.0
+    ema_decay: Annotated[float, Ge(0), Lt(1)] = 0.0
+    keep_ema: bool = False
     accumulate: Annotated[int, Gt(0)] = 1
     checkpoint_every_steps: Annotated[int, Ge(0)] = 0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

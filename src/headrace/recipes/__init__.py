@@ -3,5 +3,6 @@
 RECIPES = {
     "cascade_bias": "headrace.recipes.cascade_bias",
     "character_flywheel": "headrace.recipes.character_flywheel",
+    "lr_law": "headrace.recipes.lr_law",
     "sasrec": "headrace.recipes.sasrec",
 }

@@ -1,7 +1,7 @@
 """Where a run stands, in one safetensors file: tensors by name, everything else as JSON in its header. No pickle.
 
 Draws are functions of (seed, step), and batches of (epoch, index), so no generator's state has to be kept. What is kept: the
-position with the curve so far, the weights, the best weights, the optimizer's state and the balancer's.
+position with the curve so far, the weights, the best weights, the averaged ones, the optimizer's state and the balancer's.
 """
 
 import json
@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from headrace.contracts.errors import ArtifactError
 from headrace.train.nest import put_together, taken_apart
 
-FORMAT = 1
+FORMAT = 2
+"""1 had no averaged weights."""
 
 
 @dataclass
@@ -45,12 +46,13 @@ class Resumed:
 
     position: Position
     best: dict[str, Tensor]
+    ema: dict[str, Tensor]
     balancer: Any
     ranks: int
 
 
 def save(path: Path, *, run: str, position: Position, module: nn.Module, optimizer: torch.optim.Optimizer,
-         best: Mapping[str, Tensor], balancer: Any, ranks: int = 1) -> None:  # fmt: skip
+         best: Mapping[str, Tensor], ema: Mapping[str, Tensor], balancer: Any, ranks: int = 1) -> None:  # fmt: skip
     """run: what is being trained; a checkpoint of another run is not taken up. Atomic: a kill leaves the old file or the new."""
     tensors: dict[str, Tensor] = {}
     header = {
@@ -60,6 +62,7 @@ def save(path: Path, *, run: str, position: Position, module: nn.Module, optimiz
         "position": asdict(position),
         "model": taken_apart(module.state_dict(), "model", tensors),
         "best": taken_apart(best, "best", tensors),
+        "ema": taken_apart(ema, "ema", tensors),
         "optimizer": taken_apart(optimizer.state_dict(), "optimizer", tensors),
         "balancer": taken_apart(balancer, "balancer", tensors),
     }
@@ -88,10 +91,12 @@ def load(path: Path, *, run: str, module: nn.Module, optimizer: torch.optim.Opti
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
         version, ranks = header["format"], header["ranks"]
         position = Position(**header["position"])
-        model, best, state, balancer = (put_together(header[n], tensors) for n in ("model", "best", "optimizer", "balancer"))
+        kept = ("model", "best", "optimizer", "balancer")
+        model, best, state, balancer = (put_together(header[name], tensors) for name in kept)
+        ema = put_together(header["ema"], tensors) if version != 1 else {}
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{path}: not a whole checkpoint of ours ({error}). Delete it to train from the start.") from None
-    if version != FORMAT:
+    if version not in (1, FORMAT):
         raise ArtifactError(f"{path}: format {version!r}, this Headrace reads {FORMAT}. Delete it to train from the start.")
     if header["run"] != run:
         raise ArtifactError(f"{path}: is of another run (other data or settings). Delete it, or point to another folder.")
@@ -100,7 +105,7 @@ def load(path: Path, *, run: str, module: nn.Module, optimizer: torch.optim.Opti
         optimizer.load_state_dict(state)
     except (RuntimeError, ValueError, KeyError) as error:
         raise ArtifactError(f"{path}: is of another model or optimizer ({error}). Delete it to train from the start.") from None
-    return Resumed(position, best, balancer, ranks)
+    return Resumed(position, best, ema, balancer, ranks)
 
 
 def _leave_no_half(path: Path) -> None:

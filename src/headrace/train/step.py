@@ -7,16 +7,21 @@ evaluated again as it was.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 
 import torch
-from torch import nn
+from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from headrace.contracts.batch import Batch
 from headrace.contracts.errors import ConfigError, HeadraceError
 from headrace.contracts.rng import seed_of
 from headrace.contracts.seams import Balancer, Learned, Loss, Services
 from headrace.train.distributed import Ranks
+
+
+class NotFinite(HeadraceError):
+    """A loss or a gradient that is no number, found before anything moved."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,12 @@ class Step:
             for name, loss in losses.items():
                 report[name] = report.get(name, 0.0) + float(loss.mean.detach()) * shares[name]
         report = self.ranks.sum(report)
-        self._refuse_infinite(report, step)
-        self.ranks.sum_gradients(self.learned.module.parameters())
+        parameters = list(self.learned.module.parameters())
+        self.ranks.sum_gradients(parameters)
+        norm = get_total_norm([one.grad for one in parameters if one.grad is not None])
+        self._refuse_infinite({**report, "the gradient's norm": float(norm)}, step)
         if self.clip_norm:
-            norm = nn.utils.clip_grad_norm_(self.learned.module.parameters(), self.clip_norm)
-            self._refuse_infinite({"the gradient's norm": float(norm)}, step)
+            clip_grads_with_norm_(parameters, self.clip_norm, norm)
         self.optimizer.step()
         if hasattr(self.balancer, "after_step"):
             self.balancer.after_step(reevaluate)
@@ -101,8 +107,13 @@ class Step:
 
     def _refuse_infinite(self, values: Mapping[str, float], step: int) -> None:
         bad = [f"{name} became {value}" for name, value in values.items() if not isfinite(value)]
-        if bad:
-            raise HeadraceError(f"{self.name}: {', '.join(bad)} at step {step}. Lower train.learning_rate.")
+        if not bad:
+            return
+        gradients = {name: one.grad for name, one in self.learned.module.named_parameters() if one.grad is not None}
+        raise NotFinite(
+            f"{self.name}: {', '.join(bad)} at step {step}. {_largest(gradients)}"
+            "Lower train.learning_rate, or look for such values in the data."
+        )
 
 
 def refuse_what_cannot_be_cut(learned: Learned, balancer: Balancer, *, accumulate: int, ranks: int, name: str) -> None:
@@ -119,6 +130,17 @@ def refuse_what_cannot_be_cut(learned: Learned, balancer: Balancer, *, accumulat
             raise ConfigError(f"{name}: {kind} has no counts(batch), so parts of a step can't be weighed. {cure} Or give it one.")
         if ranks > 1 and getattr(objective, "crosses_rows", False):
             raise ConfigError(f"{name}: the negatives of {kind} cross rows, and each rank sees its own rows alone. {cure}")
+
+
+def _largest(gradients: Mapping[str, Tensor]) -> str:
+    """The first that is no number; where all are, the longest."""
+    lengths = {name: float(gradient.norm()) for name, gradient in gradients.items()}
+    if not lengths:
+        return ""
+    worst = max(lengths, key=lambda name: lengths[name] if isfinite(lengths[name]) else inf)
+    wrong = sum(not isfinite(length) for length in lengths.values())
+    also = f", {wrong} of {len(lengths)} are not finite" if wrong else ""
+    return f"The largest gradient is that of {worst} ({lengths[worst]:.3g}{also}). "
 
 
 def _share(count: float, name: str, totals: Mapping[str, float] | None) -> float:

@@ -6,7 +6,8 @@ killed and taken up again from its checkpoint ends in the same bits. `step` hold
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from math import isnan
 from pathlib import Path
@@ -17,17 +18,21 @@ import torch
 from torch import Tensor, nn
 
 from headrace.balance.equal import Equal
+from headrace.contracts.batch import Batch
 from headrace.contracts.errors import ArtifactError, ConfigError, HeadraceError
 from headrace.contracts.progress import Progress, silent
 from headrace.contracts.seams import Balancer, Learned, Services
 from headrace.contracts.training import TrainConfig
+from headrace.optim.makers import maker_of
+from headrace.optim.schedules import factor
 from headrace.train import checkpoint
+from headrace.train.average import Average
 from headrace.train.checkpoint import Position
 from headrace.train.distributed import Ranks, launched
 from headrace.train.precision import autocast_dtype
 from headrace.train.scalars import Scalars
 from headrace.train.signals import Asked, Interrupted, noticed
-from headrace.train.step import Step, refuse_what_cannot_be_cut
+from headrace.train.step import NotFinite, Step, refuse_what_cannot_be_cut
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +65,7 @@ def train(
 ) -> Trained:
     """Train in place. validate: a value of the model as it stands, higher is better; the best epoch's weights are kept.
 
-    optimizer: made from the module once it is on its device; AdamW if None.
+    optimizer: made from the module once it is on its device; the one that config names if None.
     checkpoint_path: a file, taken up if it is of the same `run` (a digest of data and settings), written every
     `config.checkpoint_every_steps` and at each epoch's end. SIGINT and SIGTERM finish the step, write it and raise Interrupted.
     scalars_path: a folder for TensorBoard. Under torchrun every process calls this alike (headrace.train.distributed).
@@ -68,7 +73,7 @@ def train(
     device = device_of(config.device)
     with torch.random.fork_rng([device] if device.type == "cuda" else []), launched() as ranks, noticed() as asked:
         return _Run(
-            learned, config, seed, name, run, artifacts or {}, balancer or Equal(), optimizer or _adamw(config), validate,
+            learned, config, seed, name, run, artifacts or {}, balancer or Equal(), optimizer, validate,
             checkpoint_path, scalars_path, progress, ranks, device, asked,
         ).go()  # fmt: skip
 
@@ -80,33 +85,33 @@ def device_of(name: str) -> torch.device:
     return torch.device("cpu")
 
 
-def _adamw(config: TrainConfig) -> Callable[[nn.Module], torch.optim.Optimizer]:
-    return lambda module: torch.optim.AdamW(
-        module.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, config.beta2), fused=True
-    )
-
-
 class _Run:
     def __init__(
         self, learned: Learned, config: TrainConfig, seed: int, name: str, run: str, artifacts: Mapping[str, Any],
-        balancer: Balancer, optimizer: Callable[[nn.Module], torch.optim.Optimizer], validate: Callable[[], float] | None,
-        path: Path | None, scalars_path: Path | None, progress: Progress, ranks: Ranks, device: torch.device, asked: Asked,
+        balancer: Balancer, optimizer: Callable[[nn.Module], torch.optim.Optimizer] | None,
+        validate: Callable[[], float] | None, path: Path | None, scalars_path: Path | None, progress: Progress, ranks: Ranks,
+        device: torch.device, asked: Asked,
     ):  # fmt: skip
         missing = [need for need in learned.needs if need not in artifacts]
         if missing:
             raise ConfigError(f"{name} needs the artifacts {', '.join(missing)}, and has: {', '.join(artifacts) or 'none'}.")
+        if config.keep_ema and not config.ema_decay:
+            raise ConfigError(f"{name}: train.keep_ema is true and train.ema_decay 0: no average is made. Set it, to 0.999 say.")
         refuse_what_cannot_be_cut(learned, balancer, accumulate=config.accumulate, ranks=ranks.size, name=name)
         self.learned, self.config, self.name, self.run, self.balancer = learned, config, name, run, balancer
         self.validate, self.path, self.ranks, self.asked = validate, path, ranks, asked
         self.progress = progress if ranks.first else silent
         self.module = learned.module.to(device)
         ranks.copy_first(self.module)
-        self.optimizer = optimizer(self.module)
+        self.optimizer = maker_of(config, name)(self.module, config, seed=seed) if optimizer is None else optimizer(self.module)
+        self.peaks = [group["lr"] for group in self.optimizer.param_groups]
+        self.average = Average(self.module, config.ema_decay) if config.ema_decay else None
+        services = Services(artifacts, torch.Generator(device), None if self.average is None else self.average.module)
         self.step = Step(
-            learned, self.optimizer, balancer, Services(artifacts, torch.Generator(device)), device,
+            learned, self.optimizer, balancer, services, device,
             autocast_dtype(config.precision, device, balancer, name), ranks, seed, config.clip_norm, name,
         )  # fmt: skip
-        self.position, self.best = Position(), dict[str, Tensor]()
+        self.position, self.best, self.saved_step = Position(), dict[str, Tensor](), 0
         self.started, self.batches_done = perf_counter(), 0
         if path is not None and path.exists():
             self._take_up(path)
@@ -122,6 +127,8 @@ class _Run:
             self.scalars.close()
         if self.best:
             self.module.load_state_dict(self.best)
+        elif self.average is not None and self.config.keep_ema:
+            self.module.load_state_dict(self.average.module.state_dict())
         self.ranks.copy_first(self.module)
         self.module.eval().to("cpu")
         at = self.position
@@ -136,7 +143,8 @@ class _Run:
         self.module.train()
         while at.index < len(batches):
             micro = [batches[i] for i in range(at.index, min(at.index + self.config.accumulate, len(batches)))]
-            losses = self.step(at.step, micro)
+            rate = self._set_rate(len(batches))
+            losses = self._stepped(micro)
             for name, value in losses.items():
                 at.sums[name] = at.sums.get(name, 0.0) + value
             at.index += len(micro)
@@ -144,7 +152,7 @@ class _Run:
             self.batches_done += len(micro)
             if self.config.checkpoint_every_steps and at.step % self.config.checkpoint_every_steps == 0:
                 self._save()
-            self.scalars.add(at.step, {f"loss/{name}": value for name, value in losses.items()})
+            self.scalars.add(at.step, {f"loss/{name}": value for name, value in losses.items()} | rate)
             self.progress(self.name, at.epoch * len(batches) + at.index, self.config.epochs * len(batches), self._note())
             self._stop_if_asked()
         steps = -(-len(batches) // self.config.accumulate)
@@ -158,7 +166,35 @@ class _Run:
         self._save()
         self._stop_if_asked()
 
+    def _set_rate(self, batches: int) -> dict[str, float]:
+        """The next step's. batches: of an epoch, all of which are taken to be as long."""
+        asked = self.config
+        if asked.schedule == "constant" and not asked.warmup_steps:
+            return {}
+        steps = asked.epochs * -(-batches // asked.accumulate)
+        now = factor(
+            self.position.step, steps, asked.schedule, warmup=asked.warmup_steps, final=asked.final_share, decay=asked.decay_share
+        )
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * now
+        return {"learning_rate": asked.learning_rate * now}
+
+    def _stepped(self, micro: Sequence[Batch]) -> dict[str, float]:
+        try:
+            losses = self.step(self.position.step, micro)
+        except NotFinite as error:
+            if self.path is None or not self.path.exists():
+                raise
+            raise NotFinite(f"{error} {self.path} holds the run as it stood after step {self.saved_step}.") from None
+        if self.average is not None:
+            self.average.update(self.module)
+        return losses
+
     def _validate(self) -> float:
+        with self.average.in_place_of(self.module) if self.average is not None and self.config.keep_ema else nullcontext():
+            return self._validated()
+
+    def _validated(self) -> float:
         at, value = self.position, 0.0
         if self.ranks.first:
             self.module.eval()
@@ -190,7 +226,9 @@ class _Run:
 
     def _take_up(self, path: Path) -> None:
         found = checkpoint.load(path, run=self.run, module=self.module, optimizer=self.optimizer)
-        self.position, self.best = found.position, found.best
+        self.position, self.best, self.saved_step = found.position, found.best, found.position.step
+        if self.average is not None:
+            self.average.module.load_state_dict(found.ema)
         if hasattr(self.balancer, "load_state_dict"):
             self.balancer.load_state_dict(found.balancer)
         log.info("%s: taken up at epoch %d, step %d", self.name, self.position.epoch, self.position.step)
@@ -201,4 +239,6 @@ class _Run:
         if self.path is not None and self.ranks.first:
             state = self.balancer.state_dict() if hasattr(self.balancer, "state_dict") else {}
             checkpoint.save(self.path, run=self.run, position=self.position, module=self.module, optimizer=self.optimizer,
-                            best=self.best, balancer=state, ranks=self.ranks.size)  # fmt: skip
+                            best=self.best, ema=self.average.module.state_dict() if self.average else {}, balancer=state,
+                            ranks=self.ranks.size)  # fmt: skip
+            self.saved_step = self.position.step

@@ -1,0 +1,167 @@
+"""APOLLO: a matrix's gradient, scaled channel by channel with Adam's step sizes as a small random projection shows them.
+
+Adam divides every element by its own second moment, and keeps two numbers an element for it. Here both moments live in a random
+projection R of the gradient G [rows, columns], and only how much they would lengthen or shorten each channel is used:
+
+    R = G Pᵀ, P [r, columns], channels are rows     where rows >= columns
+    R = Pᵀ G, P [rows, r], channels are columns     else                       P ~ N(0, 1/r)
+    M = β1 M + (1 - β1) R;   V = β2 V + (1 - β2) R²;   R̃ = M / (sqrt(V) + ε)
+    s_j = |R̃_j| / (|R_j| + 1e-8) for each channel, or one s = |R̃| / (|R| + 1e-8) for the matrix (APOLLO-Mini, r = 1)
+    U = s G, shortened to 1.01 times the last update's length where it is longer
+    W <- W - lr sqrt(1 - β2^t) / (1 - β1^t) α U;   W <- W - lr λ W
+
+P is drawn anew every `refresh_every` steps from (seed, parameter, t / refresh_every) and is not kept, so a resumed run draws the
+same. The moments stay. s is smaller than Adam's by about sqrt(r / min(rows, columns)), which α makes up: 1 for APOLLO, sqrt(128)
+for Mini. A parameter that is no matrix, or whose smaller side is not above r, gets torch's AdamW; give embeddings a group with
+rank = 0, which does the same: most of their rows have no gradient (`optim.choice` does so).
+
+State: 2 r max(rows, columns) + 2 numbers a matrix, against AdamW's 2 rows columns. Time: O(rows columns r) a matrix and step.
+Use it where AdamW's moments don't fit, with about ten times AdamW's rate; where they do, AdamW is a faster step and has no rank
+to choose.
+Sharded matrices break a channel's norm, so it is for whole ones. Parameters and their state are of one type.
+Our reading: a step without any gradient leaves the limiter's memory as it was, since 1.01 times nothing would stop the matrix
+for good. Paper: Zhu et al., MLSys 2025 (arXiv 2412.05270), algorithm 1.
+"""
+
+from collections.abc import Callable, Iterable
+from math import sqrt
+from typing import Any, Literal, overload
+
+import torch
+from torch import Tensor
+from torch.linalg import vecdot, vector_norm
+from torch.optim import Optimizer
+from torch.optim.adamw import adamw
+
+from headrace.contracts.errors import ConfigError
+from headrace.contracts.rng import seed_of
+
+Projection = Callable[[tuple[int, ...], Tensor, int], Tensor]
+
+
+def gaussian(shape: tuple[int, ...], like: Tensor, seed: int) -> Tensor:
+    """Standard normal draws of the stream `seed`, on the device and of the type of `like`."""
+    draws = torch.Generator(like.device).manual_seed(seed)
+    return torch.randn(shape, generator=draws, device=like.device, dtype=like.dtype)
+
+
+class APOLLO(Optimizer):
+    """params: parameters, or groups that may set each of these for themselves.
+
+    rank: r, 0 for AdamW. scaling: by "channel", or one for the "tensor". alpha: α. growth: of the update's length from one step
+    to the next at most, 0 for no limit. normal: (shape, a tensor alike, seed) -> draws of N(0, 1).
+    """
+
+    def __init__(
+        self, params: Iterable[Any], lr: float = 1e-2, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-6,
+        weight_decay: float = 0.0, *, rank: int = 128, scaling: Literal["channel", "tensor"] = "channel", alpha: float = 1.0,
+        refresh_every: int = 200, growth: float = 1.01, seed: int = 0, normal: Projection = gaussian,
+    ):  # fmt: skip
+        defaults = {
+            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "rank": rank, "scaling": scaling, "alpha": alpha,
+            "refresh_every": refresh_every, "growth": growth, "seed": seed, "fused": True,
+        }  # fmt: skip
+        self.normal = normal
+        super().__init__(params, defaults)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        _refuse({**self.defaults, **param_group})
+        super().add_param_group(param_group)
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        number = 0
+        for group in self.param_groups:
+            plain = []
+            for parameter in group["params"]:
+                number += 1
+                if parameter.grad is None:
+                    continue
+                if parameter.grad.is_sparse:
+                    raise ConfigError("APOLLO: a gradient is sparse: expected a dense one. Make the embedding with sparse=False.")
+                if group["rank"] and parameter.dim() == 2 and min(parameter.shape) > group["rank"]:
+                    self._matrix(parameter, parameter.grad, group, number - 1)
+                else:
+                    plain.append(parameter)
+            if plain:
+                self._plain(plain, group)
+        return loss
+
+    def _matrix(self, weight: Tensor, gradient: Tensor, group: dict[str, Any], number: int) -> None:
+        state, (beta1, beta2), rate = self.state[weight], group["betas"], group["lr"]
+        steps = state.get("steps", 0)
+        low, axis = self._projected(gradient, group, number, steps)
+        if not state:
+            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(low), torch.zeros_like(low)
+        steps = state["steps"] = steps + 1
+        state["exp_avg"].lerp_(low, 1 - beta1)
+        state["exp_avg_sq"].mul_(beta2).addcmul_(low, low, value=1 - beta2)
+        adam = state["exp_avg"] / state["exp_avg_sq"].sqrt().add_(group["eps"])
+        along = axis if group["scaling"] == "channel" else None
+        scale = _length(adam, along) / (_length(low, along) + 1e-8)
+        if group["growth"]:
+            # |s G| from the lengths of G's channels, so that the update is never made in full
+            length = vector_norm(scale * _length(gradient, along))
+            if "length" in state:
+                last = state["length"].float()
+                most = (length / ((last + 1e-8) * group["growth"])).clamp(min=1)
+                scale, length = scale / most, torch.where(length > 0, length / most, last)
+            state["length"] = length.to(weight.dtype)
+        scale = (scale * group["alpha"]).to(weight.dtype)
+        corrected = rate * sqrt(1 - beta2**steps) / (1 - beta1**steps)
+        weight.addcmul_(gradient, scale if along is None else scale.unsqueeze(axis), value=-corrected)
+        if group["weight_decay"]:
+            weight.mul_(1 - rate * group["weight_decay"])
+
+    def _projected(self, gradient: Tensor, group: dict[str, Any], number: int, steps: int) -> tuple[Tensor, int]:
+        """R, and the axis that was compressed."""
+        rows, columns = gradient.shape
+        rank, seed = group["rank"], seed_of(group["seed"], "apollo", number, steps // group["refresh_every"])
+        if rows >= columns:
+            return gradient @ self.normal((rank, columns), gradient, seed).div_(sqrt(rank)).T, 1
+        return self.normal((rows, rank), gradient, seed).div_(sqrt(rank)).T @ gradient, 0
+
+    def _plain(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        states = [self.state[parameter] for parameter in parameters]
+        for parameter, state in zip(parameters, states, strict=True):
+            if not state:
+                state["step"] = torch.zeros((), device=parameter.device)
+                state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        first, second, steps = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
+        beta1, beta2 = group["betas"]
+        adamw(parameters, gradients, first, second, [], steps, fused=True, amsgrad=False, beta1=beta1, beta2=beta2,
+              lr=group["lr"], weight_decay=group["weight_decay"], eps=group["eps"], maximize=False)  # fmt: skip
+
+
+def _length(values: Tensor, axis: int | None) -> Tensor:
+    """In float32 at least. Not vector_norm, which is five times as slow down the columns."""
+    values = values.float() if values.dtype == torch.bfloat16 else values
+    length: Tensor = vector_norm(values) if axis is None else vecdot(values, values, dim=axis).sqrt()
+    return length
+
+
+def _refuse(group: dict[str, Any]) -> None:
+    beta1, beta2 = group["betas"]
+    bounds = {
+        "lr": (group["lr"] >= 0, "0 or more"),
+        "betas": (0 <= beta1 < 1 and 0 <= beta2 < 1, "both in [0, 1)"),
+        "eps": (group["eps"] > 0, "above 0"),
+        "weight_decay": (group["weight_decay"] >= 0, "0 or more"),
+        "rank": (group["rank"] >= 0 and group["rank"] == int(group["rank"]), "a whole number, 0 for AdamW"),
+        "scaling": (group["scaling"] in ("channel", "tensor"), '"channel" or "tensor"'),
+        "alpha": (group["alpha"] > 0, "above 0"),
+        "refresh_every": (group["refresh_every"] >= 1, "1 or more"),
+        "growth": (group["growth"] == 0 or group["growth"] >= 1, "1 or more, or 0 for no limit"),
+    }
+    for name, (holds, wanted) in bounds.items():
+        if not holds:
+            raise ConfigError(f"APOLLO: {name} is {group[name]!r}: expected {wanted}.")

@@ -101,6 +101,22 @@ def test_the_live_generation_is_what_a_server_opens(run):
     assert open_live(run).generation.key == Generations(run).live.key  # type: ignore[union-attr]
 
 
+def test_a_verdict_about_a_generation_that_was_rolled_back_is_not_acted_on(run, toml, tmp_path):
+    """Killed between verdict and promotion, and somebody moved the pointer before it went on."""
+    folder = tmp_path / "moved"
+    shutil.copytree(run, folder)
+    ledger = Generations(folder)
+    ledger.promote(1, "by hand")
+    ledger.promote(3, "by hand")
+    (folder / "cycles" / "0002" / "result.json").unlink()
+    verdict = folder / "cycles" / "0002" / "verdict.json"
+    verdict.write_text(json.dumps(json.loads(verdict.read_text()) | {"promotes": True}))
+    second = fly(toml, folder, generations=2)[1]
+    assert not second.promoted
+    assert second.says == "not promoted: judged against 1, and 3 is live by now"
+    assert ledger.live_number == 3
+
+
 def test_another_plan_in_the_same_folder_is_refused(run, tmp_path):
     other = tmp_path / "other.toml"
     other.write_text(TOML.replace("epochs = 2", "epochs = 3"))

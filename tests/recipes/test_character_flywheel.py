@@ -3,8 +3,9 @@ import pytest
 
 from headrace.contracts.config import as_dict
 from headrace.contracts.rng import rng
-from headrace.recipes.character_flywheel import ARMS, METRICS, LoopConfig, features, run
+from headrace.recipes.character_flywheel import ARMS, METRICS, AbNonInferiority, LoopConfig, features, run
 from headrace.recipes.protocol import reproduce
+from headrace.testing import check_gate
 
 LARGE = as_dict(LoopConfig(step=3.0, generations=6))
 
@@ -38,6 +39,13 @@ def test_the_same_seed_is_the_same_run():
     small = as_dict(LoopConfig(generations=2, comparisons=200, users=200))
     first, again = (run(small, {"arm": "gated"}, 0) for _ in range(2))
     assert all((first[metric] == again[metric]).all() for metric in METRICS)
+
+
+def test_the_ab_gate_keeps_the_contract():
+    share = {"more": 0.6, "less": 0.4, "live": 0.5}
+    columns = {name: (np.arange(4000) < 4000 * value).astype(np.float64) for name, value in share.items()}
+    passing, blocking = ({"engages": [columns[name], columns["live"]]} for name in ("more", "less"))
+    check_gate(AbNonInferiority(), passing=passing, blocking=blocking)
 
 
 def test_features_of_a_pair():

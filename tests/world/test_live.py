@@ -41,10 +41,11 @@ def test_histories_hold_the_past_and_nothing_else():
     requests = world.requests()
     assert (requests.history.at_us < requests.at_us[requests.history.rows()]).all()
     row, slot = np.nonzero(outcomes[1].click)
-    user, item = outcomes[1].requests.users[row[0]], outcomes[1].shown[row[0], slot[0]]
-    now = np.flatnonzero(requests.users == user)
-    if len(now):
-        assert item in requests.take(now).history.items
+    users, items = outcomes[1].requests.users[row], outcomes[1].shown[row, slot]
+    back = np.isin(users, requests.users)
+    assert back.any()  # someone who clicked comes again the next day
+    for user, item in zip(users[back], items[back], strict=True):
+        assert item in requests.take(np.flatnonzero(requests.users == user)).history.items
     earlier = world.requests(0)
     assert (earlier.history.items == outcomes[0].requests.history.items).all()
     assert set(day_of(earlier.at_us).tolist()) == {0}

@@ -95,13 +95,15 @@ class _Wheel:
         kept = json.loads((folder / "plan.json").read_text())
         facts = {**verdict["gates"], "cycle": number, "drill": drill}
         made = ledger.add(verdict["key"], plan=kept, verdict=facts)
-        if verdict["promotes"] and ledger.live_number != made.number:
-            ledger.promote(made.number, verdict["gates"]["says"], over=verdict["live"])
+        says, live, promotes = verdict["gates"]["says"], ledger.live_number, verdict["promotes"]
+        if promotes and live not in (verdict["live"], made.number):  # moved by hand since: the verdict is about another one
+            says, promotes = f"not promoted: judged against {verdict['live']}, and {live} is live by now", False
+        elif promotes and live != made.number:
+            ledger.promote(made.number, says, over=verdict["live"])
+        known = {name: verdict[name] for name in ("live", "worth", "live_worth", "estimate", "offline", "style")}
         cycle = Cycle(
-            number=number, generation=made.number, live=verdict["live"], says=verdict["gates"]["says"],
-            promoted=verdict["promotes"], drill=drill, worth=verdict["worth"], live_worth=verdict["live_worth"],
-            estimate=verdict["estimate"], offline=verdict["offline"], decisions=verdict["gates"]["decisions"],
-            style=verdict["style"], seconds=round(perf_counter() - started, 1),
+            number=number, generation=made.number, says=says, promoted=promotes, drill=drill,
+            decisions=verdict["gates"]["decisions"], seconds=round(perf_counter() - started, 1), **known,
         )  # fmt: skip
         place(folder / "result.json", json.dumps(asdict(cycle), indent=1))
         return cycle

@@ -67,7 +67,4 @@ def _world(section: Mapping[str, Any], where: str) -> WorldConfig:
     size = values.pop("size", "small")
     if size not in SIZES:
         raise ConfigError(f'{where}: size = "{size}" is not a size.{nearest(str(size), SIZES)} Sizes: {listed(SIZES)}.')
-    try:
-        return parse(WorldConfig, {**as_dict(SIZES[size]), **values}, where=where)
-    except ValueError as error:
-        raise ConfigError(f"{where}: {error}") from None
+    return parse(WorldConfig, {**as_dict(SIZES[size]), **values}, where=where)

@@ -31,7 +31,7 @@ from headrace.contracts.seams import Decision, Gate
 from headrace.flywheel.experiment.metrics import Sample, effect
 from headrace.flywheel.gates.panel import Panel
 from headrace.flywheel.gates.style import Style, StyleShift
-from headrace.flywheel.gates.verdicts import not_worse
+from headrace.flywheel.gates.verdicts import missing, not_worse
 from headrace.flywheel.gates.win_rate import Agreement, WinRate, WinRateBand
 from headrace.recipes.cells import Figures, Simulated
 from headrace.recipes.claims import Claim
@@ -88,6 +88,8 @@ class AbNonInferiority:
     margin: float = 0.02
 
     def decide(self, candidate: str, baseline: str, evidence: Mapping[str, Any]) -> Decision:
+        if "engages" not in evidence:
+            return missing(-self.margin, "nobody was asked")
         found = effect(*(Sample(column) for column in evidence["engages"]))
         spread = 1.959963984540054 * float(found.se)
         value = float(found.difference)

@@ -53,12 +53,15 @@ class Transformer(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """[.., d] -> [.., vocabulary]."""
+        return hidden @ self.output_vectors().T
+
+    def output_vectors(self) -> Tensor:
+        """[vocabulary, d]: a logit is a product with one of them."""
         if self.output is not None:
-            out: Tensor = self.output(hidden)
-            return out
+            return self.output.weight
         if self.embedding.tokens is None:
             raise DataError("This body has no vocabulary, so it has no logits.")
-        return hidden @ self.embedding.tokens.weight.T
+        return self.embedding.tokens.weight
 
     def cache(self, *, rows: int, extent: int) -> Cache:
         """extent: tokens a row may come to have."""

@@ -36,7 +36,9 @@ def test_an_arm_runs_at_its_own_rate(monkeypatch):
     given = as_dict(SMALL)
     found = {arm: {name: float(value[0]) for name, value in run(given, {"arm": arm}, 0).items()} for arm in lr_law.ARMS}
     sweep.cache_clear()
-    assert found["law"] == pytest.approx({"loss": 2.0, "regret": found["law"]["regret"], "beta": 0.5, "rate": 0.032})
+    law = {"loss": 2.0, "regret": found["law"]["regret"], "beta": 0.5, "rate": 0.032, "steps_off": 0.0}
+    assert found["law"] == pytest.approx(law, abs=1e-9)
+    assert found["shortest"]["steps_off"] == pytest.approx(1.0), "0.064 is a factor 2 from 0.032"
     assert (found["shortest"]["rate"], found["longest"]["rate"]) == pytest.approx((0.064, best(512)))
     assert found["rule_of_thumb"]["rate"] == pytest.approx(0.064 * 0.25**0.32)
     assert (found["oracle"]["regret"], found["oracle"]["rate"]) == pytest.approx((0.0, 0.032))
@@ -54,7 +56,7 @@ def test_the_grid_is_widened_until_its_edges_are_worse(monkeypatch):
 
 def test_smoke_reports_every_claim(tmp_path):
     report = reproduce("lr_law", "smoke", tmp_path)
-    assert [one.claim.metric for one in report.claims] == ["beta", "regret"]
+    assert [one.claim.metric for one in report.claims] == ["beta", "regret", "steps_off"]
     by_arm = {(arm.arm, arm.metric): arm.value for arm in report.arms}
     assert by_arm["oracle", "regret"] == by_arm["shortest", "beta"] == 0.0
     assert parse(LawConfig, as_dict(LawConfig()), where="test").batch == 1_024

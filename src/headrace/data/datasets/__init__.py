@@ -19,6 +19,9 @@ _MODULES = {
     "amazon-beauty-sequences": "headrace.data.datasets.amazon_beauty_sequences",
     "open-bandit": "headrace.data.datasets.open_bandit",
     "census-income": "headrace.data.datasets.census_income",
+    "imdb-reviews": "headrace.data.datasets.imdb_reviews",
+    "multi30k": "headrace.data.datasets.multi30k",
+    "sst2": "headrace.data.datasets.sst2",
 }
 
 

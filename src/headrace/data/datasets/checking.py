@@ -6,6 +6,7 @@ import polars as pl
 
 from headrace.contracts.errors import DataError, listed
 from headrace.contracts.tables import TABLES, Table
+from headrace.data.datasets import corpus
 from headrace.data.datasets.about import DataSet
 from headrace.data.event_parts import FOLDER, part_paths
 from headrace.data.unreadable import explained
@@ -13,7 +14,7 @@ from headrace.data.unreadable import explained
 
 def check_folder(folder: Path, about: DataSet | None = None) -> dict[str, int]:
     """Rows by table. DataError for a file that can't be read, a column, type or key that breaks the contract, an event without
-    its item or user, or (with `about`) a number of rows other than published. Events may lie in parts."""
+    its item or user, a text in two splits, or (with `about`) a number of rows other than published. Events may lie in parts."""
     files = {file.stem: [file] for file in sorted(folder.glob("*.parquet"))}
     if (folder / FOLDER).is_dir():
         files["events"] = part_paths(folder)
@@ -25,6 +26,9 @@ def check_folder(folder: Path, about: DataSet | None = None) -> dict[str, int]:
         try:
             if name in TABLES:
                 _check_table(frames[name], TABLES[name], folder / f"{name}.parquet")
+            elif name == corpus.DOCUMENTS.name:
+                _check_table(frames[name], corpus.DOCUMENTS, folder / f"{name}.parquet")
+                corpus.refuse_shared(frames[name], folder / f"{name}.parquet")
             nulls = frames[name].select(pl.len().alias("__rows"), pl.all().null_count())  # reads every page
             counts[name] = int(nulls.collect(engine="streaming")["__rows"].item())
         except (pl.exceptions.PolarsError, OSError) as error:

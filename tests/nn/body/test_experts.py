@@ -46,6 +46,14 @@ def test_scores_are_cosines_on_the_sphere():
     assert_close(dot(x), x @ dot.experts.T)
 
 
+@pytest.mark.parametrize("kind", ["sphere", "dot"])
+def test_routing_stays_in_float32_where_the_forward_does_not(kind):
+    one, x = router(router=kind), states()[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = one(x)
+    assert_close(found, one(x), rtol=0, atol=0)
+
+
 def test_gates_have_a_learned_temperature_with_a_floor():
     scores, chosen = torch.tensor([[0.5, 0.1, -0.2]]), torch.tensor([[0]])
     one = router(experts=3, temperature=0.5)

@@ -41,9 +41,10 @@ class Router(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, d] -> scores [n, N], float32."""
-        if not self.sphere:
-            return linear(x.float(), self.experts.float())
-        return normalize(linear(x.float(), self.down.weight.float()), dim=-1) @ normalize(self.experts.float(), dim=-1).T
+        with torch.autocast(x.device.type, enabled=False):  # which would round the products, and so the choice
+            if not self.sphere:
+                return linear(x.float(), self.experts.float())
+            return normalize(linear(x.float(), self.down.weight.float()), dim=-1) @ normalize(self.experts.float(), dim=-1).T
 
     def gates(self, scores: Tensor, chosen: Tensor) -> Tensor:
         """scores [n, N], chosen [n, k] -> [n, k]."""

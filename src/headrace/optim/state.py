@@ -7,7 +7,7 @@
 | APOLLO-Mini | 2 n + 2 |
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -17,9 +17,13 @@ _NUMBER = 8
 """Bytes of a Python number in it: a step's count, say."""
 
 
-def state_bytes(optimizer: Optimizer) -> int:
-    """Of all parameters' states as they stand: nothing before the first step. A matrix that is not kept does not count."""
-    return sum(_bytes(state) for state in optimizer.state.values())
+def state_bytes(optimizer: Optimizer, of: Iterable[Tensor] | None = None) -> int:
+    """Of all parameters' states as they stand: nothing before the first step. A matrix that is not kept does not count.
+
+    of: these parameters alone.
+    """
+    states = optimizer.state.values() if of is None else [optimizer.state.get(one) for one in of]
+    return sum(map(_bytes, states))
 
 
 def _bytes(value: Any) -> int:

@@ -11,6 +11,7 @@ as many tokens, from the same first weights where their shapes allow it.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ import torch
 from annotated_types import Gt
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
 
 from headrace.artifacts.arrays import load_arrays, save_arrays
 from headrace.artifacts.store import Draft, Store
@@ -92,12 +94,15 @@ def open_text(asked: TextConfig, folder: Path) -> Text:
 
 def fitted(
     text: Text, of: TransformerConfig, *, rate: float, tokens: int, rows: int, length: int, seed: int, side: Side = "decoder",
-    batches: Batches | None = None, balance: float = 0.0, **more: Any,
+    batches: Batches | None = None, balance: float = 0.0, parts: int = 1, watch: Callable[[Transformer], None] | None = None,
+    maker: Callable[[nn.Module, TrainConfig], Optimizer] | None = None, **more: Any,
 ) -> Transformer:  # fmt: skip
     """One body of the text's vocabulary, trained on as many tokens. HeadraceError where it diverged.
 
     batches: in place of the training text's rows. balance: weight of the experts' own loss. more: of TrainConfig. The rate is
     warmed up over 5% of the steps and goes down to 0 in a line; no weight decay (it would pull norms to 0), β2 0.98.
+    watch: shown the body as it stands after each of as many equal `parts` of the run, without gradients. maker: of the optimizer,
+    in place of the one that TrainConfig names.
     """
     of = replace(of, vocabulary=text.tokenizer.size)
     with seeded(seed, "language model"):
@@ -105,30 +110,40 @@ def fitted(
     source = batches or TokenRows(text.train, length=length, batch_size=rows, seed=seed)
     steps = max(tokens // (rows * length), 1)
     learned = Learned(
-        body, [PredictedTokens(balance=balance > 0)], First(source, steps), weights={"balance": balance} if balance else {}
+        body, [PredictedTokens(balance=balance > 0)], First(source, steps, parts), weights={"balance": balance} if balance else {}
     )
     asked: dict[str, Any] = {
-        "epochs": 1, "learning_rate": rate, "schedule": "linear", "warmup_steps": max(steps // 20, 1), "device": "auto",
+        "epochs": parts, "learning_rate": rate, "schedule": "linear", "warmup_steps": max(steps // 20, 1), "device": "auto",
         "precision": "float32",
     }  # fmt: skip
-    train(learned, TrainConfig(**{**asked, **more}), seed=seed)
+    config, seen = TrainConfig(**{**asked, **more}), count()
+
+    def watched() -> float:
+        if watch is not None:
+            watch(body)
+        return float(next(seen))  # the newest weights count as the best, so they are kept
+
+    train(
+        learned, config, seed=seed, validate=None if watch is None else watched,
+        optimizer=None if maker is None else lambda module: maker(module, config),
+    )  # fmt: skip
     return body
 
 
 class First:
-    """The first `steps` batches of a source, across its epochs, as one epoch. Implements `Batches`."""
+    """The first `steps` batches of a source, across its epochs, as one epoch, or as equal parts. Implements `Batches`."""
 
-    def __init__(self, source: Batches, steps: int):
-        self.source, self.steps = source, steps
+    def __init__(self, source: Batches, steps: int, parts: int = 1, *, begin: int = 0):
+        self.source, self.steps, self.parts, self.begin = source, max(steps // parts, 1), parts, begin
 
     def epoch(self, epoch: int) -> "First":
-        return self
+        return First(self.source, self.steps, begin=epoch * self.steps)
 
     def __len__(self) -> int:
         return self.steps
 
     def __getitem__(self, index: int) -> Batch:
-        number = 0
+        index, number = index + self.begin, 0
         while index >= len(rows := self.source.epoch(number)):
             index, number = index - len(rows), number + 1
         return rows[index]

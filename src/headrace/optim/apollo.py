@@ -29,7 +29,7 @@ from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor
-from torch.linalg import vecdot, vector_norm
+from torch.linalg import vector_norm
 from torch.optim import Optimizer
 from torch.optim.adamw import adamw
 
@@ -37,6 +37,9 @@ from headrace.contracts.errors import ConfigError
 from headrace.contracts.rng import seed_of
 
 Projection = Callable[[tuple[int, ...], Tensor, int], Tensor]
+
+_BLOCK = 2**18
+"""Elements that are squared at once: 1 MiB of float32."""
 
 
 def gaussian(shape: tuple[int, ...], like: Tensor, seed: int) -> Tensor:
@@ -98,36 +101,39 @@ class APOLLO(Optimizer):
     def _matrix(self, weight: Tensor, gradient: Tensor, group: dict[str, Any], number: int) -> None:
         state, (beta1, beta2), rate = self.state[weight], group["betas"], group["lr"]
         steps = state.get("steps", 0)
-        low, axis = self._projected(gradient, group, number, steps)
+        compressed = 1 if gradient.shape[0] >= gradient.shape[1] else 0
+        along = compressed if group["scaling"] == "channel" else None
+        # before the projection, which reads a gradient from memory three times as slowly: it finds it in the cache then
+        long = _length(gradient, along) if group["growth"] else None
+        drawn = seed_of(group["seed"], "apollo", number, steps // group["refresh_every"])
+        low = self._projected(gradient, compressed, group["rank"], drawn)
         if not state:
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(low), torch.zeros_like(low)
         steps = state["steps"] = steps + 1
         state["exp_avg"].lerp_(low, 1 - beta1)
         state["exp_avg_sq"].mul_(beta2).addcmul_(low, low, value=1 - beta2)
-        adam = state["exp_avg"] / state["exp_avg_sq"].sqrt().add_(group["eps"])
-        along = axis if group["scaling"] == "channel" else None
-        scale = _length(adam, along) / (_length(low, along) + 1e-8)
-        if group["growth"]:
-            # |s G| from the lengths of G's channels, so that the update is never made in full
-            length = vector_norm(scale * _length(gradient, along))
+        adam = state["exp_avg_sq"].sqrt().add_(group["eps"])
+        torch.div(state["exp_avg"], adam, out=adam)
+        scale = _length(adam, along) / _length(low, along).add_(1e-8)
+        if long is not None:
+            length = vector_norm(scale * long)  # |s G|, without making s G
             if "length" in state:
-                last = state["length"].float()
-                most = (length / ((last + 1e-8) * group["growth"])).clamp(min=1)
-                scale, length = scale / most, torch.where(length > 0, length / most, last)
+                last = state["length"].to(length.dtype)
+                share = last.add(1e-8).mul_(group["growth"]).div_(length).clamp_(max=1)
+                scale, length = scale.mul_(share), torch.where(length > 0, length * share, last)
             state["length"] = length.to(weight.dtype)
-        scale = (scale * group["alpha"]).to(weight.dtype)
-        corrected = rate * sqrt(1 - beta2**steps) / (1 - beta1**steps)
-        weight.addcmul_(gradient, scale if along is None else scale.unsqueeze(axis), value=-corrected)
+        scale = scale.to(weight.dtype)
+        corrected = rate * group["alpha"] * sqrt(1 - beta2**steps) / (1 - beta1**steps)
+        weight.addcmul_(gradient, scale if along is None else scale.unsqueeze(along), value=-corrected)
         if group["weight_decay"]:
             weight.mul_(1 - rate * group["weight_decay"])
 
-    def _projected(self, gradient: Tensor, group: dict[str, Any], number: int, steps: int) -> tuple[Tensor, int]:
-        """R, and the axis that was compressed."""
+    def _projected(self, gradient: Tensor, compressed: int, rank: int, seed: int) -> Tensor:
+        """R. compressed: which axis is."""
         rows, columns = gradient.shape
-        rank, seed = group["rank"], seed_of(group["seed"], "apollo", number, steps // group["refresh_every"])
-        if rows >= columns:
-            return gradient @ self.normal((rank, columns), gradient, seed).div_(sqrt(rank)).T, 1
-        return self.normal((rows, rank), gradient, seed).div_(sqrt(rank)).T @ gradient, 0
+        if compressed:
+            return gradient @ self.normal((rank, columns), gradient, seed).div_(sqrt(rank)).T
+        return self.normal((rows, rank), gradient, seed).div_(sqrt(rank)).T @ gradient
 
     def _plain(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         states = [self.state[parameter] for parameter in parameters]
@@ -143,10 +149,13 @@ class APOLLO(Optimizer):
 
 
 def _length(values: Tensor, axis: int | None) -> Tensor:
-    """In float32 at least. Not vector_norm, which is five times as slow down the columns."""
-    values = values.float() if values.dtype == torch.bfloat16 else values
-    length: Tensor = vector_norm(values) if axis is None else vecdot(values, values, dim=axis).sqrt()
-    return length
+    """Of all, or of each channel along the axis; in float32 at least."""
+    dtype = torch.float32 if values.dtype == torch.bfloat16 else values.dtype
+    if axis != 0 or values.device.type != "cpu":
+        return vector_norm(values, dim=axis, dtype=dtype)
+    # a CPU's vector_norm is ten times as slow down the columns, and squares in blocks stay in its cache
+    squares = [block.to(dtype).square().sum(0) for block in values.split(max(_BLOCK // values.shape[1], 1))]
+    return sum(squares[1:], squares[0]).sqrt_()
 
 
 def _refuse(group: dict[str, Any]) -> None:

@@ -112,15 +112,32 @@ def test_gathered_blocks_are_the_dense_mask(data, length, tile, biased):
         assert_close(one, other, rtol=1e-3, atol=1e-5)
 
 
+def test_what_was_planned_for_serving_serves_training():
+    mask = MaskSpec(Causal(), Window(5))
+    q, k, v = tensors(length=37)
+    with torch.inference_mode():
+        attend(q, k, v, mask, backend="gathered")
+    q.requires_grad_()
+    attend(q, k, v, mask, backend="gathered")[0].sum().backward()
+    assert q.grad is not None
+
+
 def test_long_rows_are_gathered_by_themselves(monkeypatch):
     seen = []
     monkeypatch.setattr("headrace.nn.attention.attend.gathered", lambda *given, **more: seen.append(given[4]))
-    q, k, v = tensors(1, 2, 2, 2048, 4)
+    q, k, v = tensors(1, 2, 2, 1024, 4)
     attend(q, k, v, MaskSpec(Causal(), Window(9)))
-    attend(q[:, :, :99], k[:, :, :99], v[:, :, :99], MaskSpec(Causal(), Window(9)))
-    attend(q, k, v, MaskSpec(Causal(), Window(1500)))
-    attend(q, k, v, MaskSpec(Causal(), BlockSparse(BlockPattern(16, 1, 2, 2))))
+    attend(q[:, :, :999], k[:, :, :999], v[:, :, :999], MaskSpec(Causal(), Window(9)))
+    attend(q, k, v, MaskSpec(Causal(), Window(700)))
     assert seen == [gathered_module.BLOCK], "a short row and masks that leave much are dense"
+    pattern = MaskSpec(Causal(), BlockSparse(BlockPattern(16, 1, 2, 2)))
+    q, k, v = (x[:, :, :512] for x in (q, k, v))
+    attend(q, k, v, pattern)
+    attend(q, k, v, pattern, dropout=0.1)
+    attend(q, k, v, pattern & Documents(torch.zeros(1, 512, dtype=torch.long)))
+    attend(q[:, :, :500], k[:, :, :500], v[:, :, :500], pattern)
+    attend(q, k, v, MaskSpec(Causal(), BlockSparse(BlockPattern(16, 9, 2, 2))))
+    assert seen == [gathered_module.BLOCK, 16], "a pattern alone pays sooner"
     with pytest.raises(ValueError, match="Gathered blocks need"):
         attend(q, k, v, MaskSpec(Causal()), backend="gathered")
 

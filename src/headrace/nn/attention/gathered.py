@@ -1,7 +1,8 @@
 """Attention that reads only the blocks of keys a mask may allow, for masks that leave most of a long row out.
 
 A tile of neighbouring query blocks gathers the union of its key blocks, once a head, and the fused kernel runs on the tile; the
-mask's rules still decide pair by pair. What a mask of numbers alone needs is planned once a length and kept.
+mask's rules still decide pair by pair. What a mask of numbers alone needs is planned once a length and kept. On a CPU a causal
+block pattern with nothing added goes to `strided`, which gathers less.
 Cost O(T · keys a tile needs · d) a head and the gathered copies of one tile; the slow reference is the dense backend.
 Paper: S2-Attention (arXiv 2407.17678): blocks a head, and small query blocks merged into one tile.
 """
@@ -15,13 +16,17 @@ from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from headrace.nn.attention.masks import BlockSparse, Blockwise, Causal, MaskSpec, Window
+from headrace.nn.attention.patterns import BlockPattern
 from headrace.nn.attention.places import Bias
+from headrace.nn.attention.strided import strided
 
 TILE = 128
 """Queries that share their gathered keys."""
 BLOCK = 64
-LONG, SPARSE = 2048, 0.4
-"""Tokens, and share of the dense blocks, from which gathering was measured to be faster: benchmarks/transformer.py."""
+LONG, SPARSE = 1024, 0.5
+"""Tokens, and share of the dense blocks, from which tiles were measured to be faster on a CPU: benchmarks/attention.py."""
+STRIDED_LONG, STRIDED_SPARSE = 512, 0.6
+"""The same of `strided`."""
 
 
 class Tile(NamedTuple):
@@ -46,6 +51,10 @@ def gathered(
 ) -> Tensor:
     """q [B, H, T, d], k and v [B, G, T, d] -> [B, H, T, d]. size: tokens in a block."""
     batch, heads, length, width = q.shape
+    pattern = alone(mask)
+    if pattern is not None and bias is None and not dropout and q.device.type == "cpu":
+        k, v = (x.repeat_interleave(heads // x.shape[1], 1) for x in (k, v))
+        return strided(q, k, v, pattern)
     fixed, by_row = mask.fixed, MaskSpec(*(rule for rule in mask.rules if rule.by_row))
     n = -(-length // size)
     k, v = (pad(x, (0, 0, 0, n * size - length)).view(batch, -1, n, size * width) for x in (k, v))
@@ -64,15 +73,31 @@ def gathered(
     return torch.cat(out, 2)
 
 
+def alone(mask: MaskSpec) -> BlockPattern | None:
+    """The pattern, where mask is that and causal, and nothing more."""
+    for rule in mask.rules:
+        if isinstance(rule, BlockSparse) and set(mask.rules) == {Causal(), rule}:
+            return rule.pattern
+    return None
+
+
 @lru_cache(maxsize=64)
-def pays(mask: MaskSpec, length: int, heads: int, size: int) -> bool:
-    """Whether so little of a long row is left that gathering is faster than the dense kernel on a CPU. mask: as for `plan`."""
+def pays(mask: MaskSpec, length: int, heads: int, size: int, *, plain: bool) -> bool:
+    """Whether so little of a long row is left that gathering is faster than the dense kernel on a CPU.
+
+    mask: as for `plan`. plain: whether nothing else is asked: no rule by row, bias or dropout.
+    """
+    long, sparse = (STRIDED_LONG, STRIDED_SPARSE) if plain and alone(mask) else (LONG, SPARSE)
+    if length < long:
+        return False
     n = -(-length // size)
-    whole = MaskSpec(*(rule for rule in mask.rules if isinstance(rule, Causal))).blocks(n, size, heads)
-    return length >= LONG and float(mask.blocks(n, size, heads).float().mean() / whole.float().mean()) <= SPARSE
+    whole = MaskSpec(*(rule for rule in mask.rules if isinstance(rule, Causal)))
+    share = mask.blocks(n, size, heads).float().mean() / whole.blocks(n, size, heads).float().mean()
+    return float(share) <= sparse
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)  # a plan made for serving must also serve training
 def plan(mask: MaskSpec, length: int, heads: int, size: int, device: torch.device) -> list[Tile]:
     """mask: rules of numbers alone."""
     n = -(-length // size)

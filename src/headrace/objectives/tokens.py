@@ -30,11 +30,18 @@ class PredictedTokens:
         counts = {self.name: float((batch["targets"] >= 0).sum())}
         return counts | {"balance": float(batch["ids"].numel())} if self.balance else counts
 
+    def inputs(self, batch: Batch) -> Inputs:
+        """What the model is called with."""
+        return Inputs(ids=batch["ids"], mask=MaskSpec(Documents(batch["documents"])) if "documents" in batch else FULL)
+
     def __call__(self, model: Any, batch: Batch, services: Services) -> Mapping[str, Loss]:
         ids, targets = batch["ids"], batch["targets"]
-        mask = MaskSpec(Documents(batch["documents"])) if "documents" in batch else FULL
-        hidden = model(Inputs(ids=ids, mask=mask))
+        hidden = model(self.inputs(batch))
         there = targets >= 0
-        mean = softmax_of_products(hidden.last[there], model.output_vectors(), targets[there])
+        kept, target = hidden.last[there], targets[there]
+        if getattr(model, "words", None) is not None:  # the vocabulary is shared out between processes
+            mean = model.words.nll(kept, model.own_vectors(), target).sum() / max(len(target), 1)
+        else:
+            mean = softmax_of_products(kept, model.output_vectors(), target)
         losses = {self.name: Loss(mean, float(there.sum()))}
         return losses | {"balance": Loss(hidden.balance, float(ids.numel()))} if self.balance else losses

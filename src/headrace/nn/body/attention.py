@@ -6,6 +6,9 @@ Queries, keys and values come from one linear map; groups of query heads may sha
 over all heads together, and self-attention's alone. Shapes [B, T, d] -> [B, T, d]. Cost O(T d² + T² d), less with a sparse mask.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
 from torch import Tensor, nn
 
 from headrace.nn.attention.attend import attend
@@ -25,6 +28,8 @@ class SelfAttention(nn.Module):
         self.qkv = Projection(of, of.dim, (of.heads + 2 * of.shared_heads) * of.head_dim, bias=of.bias == "all")
         self.inner = norm(of, of.dim) if of.norm_place == "sub" else None
         self.out = Projection(of, of.dim, of.dim, bias=of.bias == "all")
+        self.draws: Callable[[], AbstractContextManager[None]] = nullcontext
+        """Around what is drawn for these heads alone."""
 
     def forward(self, x: Tensor, call: Call, slot: Slot | None) -> Tensor:
         queries, shared = self.heads * self.width, self.groups * self.width
@@ -32,7 +37,8 @@ class SelfAttention(nn.Module):
         if call.turn is not None:
             start = call.places.q_span.start
             q, k = call.turn.queries(q, start), call.turn.keys(k, start)
-        mixed = self._mixed(q, k, v, call, slot).transpose(1, 2).reshape(x.shape)
+        with self.draws() if call.dropout else nullcontext():
+            mixed = self._mixed(q, k, v, call, slot).transpose(1, 2).flatten(2)
         if self.inner is not None:
             mixed = self.inner(mixed, call)
         out: Tensor = self.out(mixed, call)

@@ -17,7 +17,7 @@ from headrace.nn.body.initialise import STD
 class Embedding(nn.Module):
     def __init__(self, of: TransformerConfig):
         super().__init__()
-        self.tokens = nn.Embedding(of.vocabulary, of.dim) if of.vocabulary else None
+        self.tokens: nn.Module | None = nn.Embedding(of.vocabulary, of.dim) if of.vocabulary else None
         self.side = nn.ModuleDict({name: nn.Embedding(size, of.dim) for name, size in of.side})
         for table in self.modules():
             if isinstance(table, nn.Embedding):

@@ -10,15 +10,20 @@ First weights are drawn from torch's stream: make it inside `nn.seeded.seeded`. 
 Papers: TorchScale (arXiv 2211.13184) for the idea of one body with switches; each switch's paper stands in its own file.
 """
 
+from typing import cast
+
 from torch import Tensor, nn
 
 from headrace.contracts.errors import ConfigError, DataError
 from headrace.nn.body.cache import Cache
 from headrace.nn.body.call import Hidden, Inputs
 from headrace.nn.body.config import Side, TransformerConfig
+from headrace.nn.body.cut import Received, cut
 from headrace.nn.body.embedding import Embedding
 from headrace.nn.body.initialise import STD
 from headrace.nn.body.stack import Stack
+from headrace.nn.parallel.place import Cut, Place
+from headrace.nn.parallel.vocabulary import Shared
 
 
 class Transformer(nn.Module):
@@ -32,7 +37,9 @@ class Transformer(nn.Module):
         self.of, self.side = of, side
         self.embedding = Embedding(of) if embedding is None else embedding
         self.stack = Stack(of, side)
-        self.output = None
+        self.words: Shared | None = None
+        """Where the vocabulary is shared out (`cut`)."""
+        self.output: nn.Module | None = None
         if of.vocabulary and not of.tie:
             self.output = nn.Linear(of.dim, of.vocabulary, bias=False)
             nn.init.normal_(self.output.weight, std=STD)
@@ -57,17 +64,39 @@ class Transformer(nn.Module):
 
     def output_vectors(self) -> Tensor:
         """[vocabulary, d]: a logit is a product with one of them."""
+        own = self.own_vectors()
+        return own if self.words is None else self.words.all(own)
+
+    def own_vectors(self) -> Tensor:
+        """Those of them that this process has: all, unless the body is cut."""
         if self.output is not None:
-            return self.output.weight
+            return cast(Tensor, self.output.weight)
         if self.embedding.tokens is None:
             raise DataError("This body has no vocabulary, so it has no logits.")
-        return self.embedding.tokens.weight
+        return cast(Tensor, self.embedding.tokens.weight)
 
     def cache(self, *, rows: int, extent: int) -> Cache:
         """extent: tokens a row may come to have."""
         if self.side == "encoder":
             raise DataError("An encoder sees later tokens, so what it read can't be kept: only a decoder has a cache.")
         return Cache(len(self.stack.blocks), rows=rows, extent=extent)
+
+    def cut(self, place: Place) -> Cut:
+        """In place, to what one of many processes holds. This and the next three are what `nn.parallel.place.Divides` asks."""
+        return cut(self, place)
+
+    def receive(self, states: Tensor) -> None:
+        cast(Received, self.embedding).handed_on = states
+
+    def states(self, inputs: Inputs) -> Tensor:
+        found: Hidden = self(inputs)
+        return found.last
+
+    def shape_of_states(self, inputs: Inputs) -> tuple[int, ...]:
+        """[B, T, d]."""
+        tokens = inputs.ids if inputs.ids is not None else inputs.vectors
+        assert tokens is not None
+        return (*tokens.shape[:2], self.of.dim)
 
 
 class EncoderDecoder(nn.Module):

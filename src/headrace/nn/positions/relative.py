@@ -14,6 +14,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from headrace.nn.parallel.place import Piece
+
 
 def bucket(distance: Tensor, buckets: int, furthest: int, *, both_ways: bool) -> Tensor:
     """distance: key minus query -> int64 of the same shape, below `buckets`."""
@@ -35,6 +37,7 @@ class RelativeBias(nn.Module):
 
     def __init__(self, heads: int, head_dim: int, buckets: int, furthest: int, *, both_ways: bool, gated: bool):
         super().__init__()
+        self.pieces: dict[str, Piece] = {}
         self.buckets, self.furthest, self.both_ways, self.gated = buckets, furthest, both_ways, gated
         self.table = nn.Embedding(buckets, heads)
         if gated:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from headrace.cli.experiment import experiment_app
+from headrace.cli.planning import planning_app
 from headrace.cli.wheel import wheel_app
 from headrace.contracts.errors import HeadraceError
 
@@ -42,6 +43,7 @@ world_app = typer.Typer(no_args_is_help=True, help="Simulated populations whose 
 app.add_typer(world_app, name="world")
 app.add_typer(experiment_app, name="experiment")
 app.add_typer(wheel_app)
+app.add_typer(planning_app)
 
 SLICES = "Also cold and warm users and items, head and tail, categories; coverage, exposure, novelty, diversity."
 Out = Annotated[

@@ -1,8 +1,10 @@
 """One file a paper: what is trained on what, against which baseline, and the claim it must meet. Fixed before the run."""
 
 RECIPES = {
+    "apollo": "headrace.recipes.apollo",
     "cascade_bias": "headrace.recipes.cascade_bias",
     "character_flywheel": "headrace.recipes.character_flywheel",
     "lr_law": "headrace.recipes.lr_law",
     "sasrec": "headrace.recipes.sasrec",
+    "xmoe": "headrace.recipes.xmoe",
 }

@@ -8,7 +8,7 @@ The claims that stand on these are about one switch at a time: all arms read the
 as many tokens, from the same first weights where their shapes allow it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import count
@@ -89,7 +89,8 @@ def open_text(asked: TextConfig, folder: Path) -> Text:
     kept = graph.stage("text", make, config=settings, name=asked.corpus)
     parts = [load_arrays(kept.path / f"{split}.safetensors") for split in SPLITS]
     tokenizer = Tokenizer.load(kept.path / "tokenizer.json")
-    return Text(*(Tokens(part["ids"], part["offsets"]) for part in parts), tokenizer, digest([source, tokenizer.hash]))
+    learned_from, valid, test = (Tokens(part["ids"], part["offsets"]) for part in parts)
+    return Text(learned_from, valid, test, tokenizer, digest([source, tokenizer.hash]))
 
 
 def fitted(
@@ -130,7 +131,7 @@ def fitted(
     return body
 
 
-class First:
+class First(Sequence[Batch]):
     """The first `steps` batches of a source, across its epochs, as one epoch, or as equal parts. Implements `Batches`."""
 
     def __init__(self, source: Batches, steps: int, parts: int = 1, *, begin: int = 0):
@@ -142,7 +143,9 @@ class First:
     def __len__(self) -> int:
         return self.steps
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> Batch:  # type: ignore[override]
+        if not 0 <= index < self.steps:
+            raise IndexError(index)
         index, number = index + self.begin, 0
         while index >= len(rows := self.source.epoch(number)):
             index, number = index - len(rows), number + 1
@@ -160,7 +163,7 @@ def rows_of(tokens: Tokens, length: int, *, most: int, seed: int = 0) -> Tensor:
 def row_losses(body: Transformer, rows: Tensor, *, mask: MaskSpec = FULL, last: int = 0, at_once: int = 16_384) -> Float64:
     """Mean cross-entropy of each row [n], nats a token; last: of its last so many positions alone. at_once: tokens a pass."""
     found = []
-    for part in rows.split(max(at_once // rows.shape[1], 1)):
+    for part in torch.split(rows, max(at_once // rows.shape[1], 1)):
         logits = body.logits(body(Inputs(ids=part[:, :-1], mask=mask)).last[:, -last:])
         losses = cross_entropy(logits.flatten(0, 1), part[:, 1:][:, -last:].flatten(), reduction="none")
         found.append(losses.view(len(part), -1).mean(1))

@@ -116,6 +116,14 @@ def test_a_step_without_a_gradient_does_not_stop_a_matrix():
     assert third.norm() > 0.1 * first.norm()
 
 
+def test_a_channel_is_as_long_in_blocks(monkeypatch):
+    gradients, weights = [drawn((5, 9), step) for step in range(3)], [nn.Parameter(drawn((5, 9), 0)) for _ in range(2)]
+    whole = stepped(APOLLO(weights[:1], rank=2), weights[0], gradients)
+    monkeypatch.setattr("headrace.optim.apollo._BLOCK", 18)  # of two rows, two and one
+    blocks = stepped(APOLLO(weights[1:], rank=2), weights[1], gradients)
+    assert_close(blocks, whole, rtol=1e-5, atol=1e-7)
+
+
 def test_projections_are_drawn_from_seeds_and_not_kept():
     asked = []
 

@@ -42,12 +42,19 @@ def test_runs_that_diverged_are_left_out():
     assert best_rate(GRID, spoilt) == pytest.approx(best_rate(GRID, losses))
 
 
+def test_the_best_is_never_a_rate_that_diverged():
+    """Losses that fall up to the last rate that held: the quadratic's vertex lies beyond it."""
+    losses = np.where(np.arange(12) > 7, np.inf, (np.log(GRID / GRID[9])) ** 2)
+    assert best_rate(GRID, losses) == GRID[7]
+    assert GRID[7] < best_rate(GRID, np.where(np.isinf(losses), losses[7] + 1e-3, losses)) <= GRID[8]
+
+
 def test_a_best_at_the_edge_is_refused():
     with pytest.raises(DataError, match="the best of 12 rates is the lowest, 0.0001: the least loss may lie beyond"):
         best_rate(GRID, np.arange(12.0))
     with pytest.raises(DataError, match="is the highest"):
         fit_law(LENGTHS, np.tile(GRID, (3, 1)), np.tile(-np.arange(12.0), (1, 3, 1)), batch=1)
-    with pytest.raises(DataError, match=r"expected K > 1"):
+    with pytest.raises(DataError, match=r"expected two different lengths or more"):
         fit_law([1.0], GRID[None], np.zeros((1, 1, 12)), batch=1)
 
 

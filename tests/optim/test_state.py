@@ -1,5 +1,6 @@
 import torch
 from torch import nn
+from torch.testing._internal.two_tensor import TwoTensor
 
 from headrace.optim.state import state_bytes
 
@@ -19,3 +20,10 @@ def test_the_state_of_some_parameters_alone():
     assert [state_bytes(optimizer, [one]) for one in (first, second)] == [12, 20]
     assert state_bytes(optimizer) == 32
     assert state_bytes(optimizer, [nn.Parameter(torch.zeros(7))]) == 0, "one that the optimizer does not know"
+
+
+def test_a_tensor_made_of_tensors_is_as_large_as_they_are():
+    weight = nn.Parameter(torch.zeros(3))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    optimizer.state[weight] = {"moment": TwoTensor(torch.zeros(10), torch.zeros(10))}
+    assert state_bytes(optimizer) == 2 * 40

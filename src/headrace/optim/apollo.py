@@ -152,10 +152,11 @@ def _length(values: Tensor, axis: int | None) -> Tensor:
     """Of all, or of each channel along the axis; in float32 at least."""
     dtype = torch.float32 if values.dtype == torch.bfloat16 else values.dtype
     if axis != 0 or values.device.type != "cpu":
-        return vector_norm(values, dim=axis, dtype=dtype)
+        length: Tensor = vector_norm(values, dim=axis, dtype=dtype)
+        return length
     # a CPU's vector_norm is ten times as slow down the columns, and squares in blocks stay in its cache
-    squares = [block.to(dtype).square().sum(0) for block in values.split(max(_BLOCK // values.shape[1], 1))]
-    return sum(squares[1:], squares[0]).sqrt_()
+    squares = [block.to(dtype).square().sum(0) for block in torch.split(values, max(_BLOCK // values.shape[1], 1))]
+    return torch.stack(squares).sum(0).sqrt_()
 
 
 def _refuse(group: dict[str, Any]) -> None:

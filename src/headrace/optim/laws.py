@@ -64,7 +64,10 @@ def best_rate(rates: Float64, losses: Float64) -> float:
         x = np.log(rates[window] / rates[least])
         bend, slope, _ = np.polyfit(x, losses[window], 2) if len(window) > 2 else (0.0, 0.0, 0.0)
         if bend > 0:
-            low, high = np.log(rates[least - 1] / rates[least]), np.log(rates[least + 1] / rates[least])
+            # no further than a neighbour, and not towards one that diverged
+            low, high = (
+                np.log(rates[side] / rates[least]) if np.isfinite(losses[side]) else 0.0 for side in (least - 1, least + 1)
+            )
             return float(rates[least] * np.exp(np.clip(-slope / (2 * bend), low, high)))
     return float(rates[least])
 
@@ -73,9 +76,10 @@ def fit_law(
     lengths: Sequence[float], rates: Float64, losses: Float64, *, batch: int, resamples: int = 500, seed: int = 0
 ) -> RateLaw:
     """At least two lengths; losses of diverged runs are inf or nan."""
-    if len(lengths) < 2 or losses.shape[1:] != rates.shape or len(rates) != len(lengths):
+    if len(set(lengths)) < 2 or losses.shape[1:] != rates.shape or len(rates) != len(lengths):
         raise DataError(
-            f"lengths {len(lengths)}, rates {rates.shape}, losses {losses.shape}: expected K > 1, [K, G] and [seeds, K, G]."
+            f"lengths {list(lengths)}, rates {rates.shape}, losses {losses.shape}: "
+            "expected two different lengths or more, [K, G] and [seeds, K, G]."
         )
     constant, beta = _regressed(lengths, rates, losses.mean(0))
     draw, slopes = rng(seed, "rate law"), []

@@ -28,6 +28,8 @@ def state_bytes(optimizer: Optimizer, of: Iterable[Tensor] | None = None) -> int
 
 def _bytes(value: Any) -> int:
     match value:
+        case Tensor() if hasattr(value, "__tensor_flatten__"):  # of other tensors: quantised moments, codes and scales
+            return sum(_bytes(getattr(value, name)) for name in value.__tensor_flatten__()[0])
         case Tensor():
             return value.numel() * value.element_size()
         case Mapping():

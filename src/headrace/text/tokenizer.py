@@ -89,10 +89,10 @@ class Tokenizer:
     ) -> Tokens:  # fmt: skip
         """[bos] [language] text [eos]. language: a tag, or one a text. alpha, seed: draw the cut, as each kind says."""
         asked = _texts(texts)
-        if alpha is None:
+        if alpha is None and seed is None:
             found = self._kind.encode(asked)
-        elif seed is None:
-            raise ConfigError(f"encode: alpha {alpha} draws each text's cut, and a draw needs a seed.")
+        elif alpha is None or seed is None:
+            raise ConfigError(f"encode: alpha {alpha} with seed {seed}; to draw each text's cut give both, else neither.")
         else:
             found = self._kind.sample(asked, alpha, seed)
         return self._framed(found, language, bos=bos, eos=eos)[0]

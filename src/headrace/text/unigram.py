@@ -7,8 +7,11 @@ exception: U+2581 is read as a space, which it stands for inside pieces. A space
 Learning and reading are the library's (sentencepiece). Paper: Kudo, ACL 2018.
 """
 
+from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
+
+import polars as pl
 
 from headrace.contracts.errors import ConfigError, DataError
 from headrace.contracts.rng import seed_of
@@ -17,7 +20,7 @@ from headrace.text.config import BYTES
 from headrace.text.libraries import library
 from headrace.text.pieces import Pieces
 from headrace.text.unigram_model import serialized
-from headrace.text.words import word_counts
+from headrace.text.words import PATTERN, word_counts
 
 SPACE = "\u2581"
 _THREADS = 4  # sums are taken thread by thread, so another number would learn slightly other probabilities
@@ -60,15 +63,15 @@ class Unigram:
 def train_unigram(texts: list[str], size: int, coverage: float) -> Unigram:
     """size: tokens, bytes among them; fewer where the texts have few different words."""
     sentencepiece = library("sentencepiece", "Training a unigram tokenizer")
-    # No piece reaches over a space, so different words and their counts are all there is to learn from. Marks stay with their
-    # word: the library takes for a piece only what it meets twice, and "film" stands in "film." and "film," again.
-    counts = word_counts([f" {text.replace(SPACE, ' ')}" for text in texts], r" ?[^ \t\r\n\x00]+")
-    if counts.is_empty():
+    # no piece reaches over a word's end, so different words and their counts are all there is to learn from
+    words = word_counts([f" {text.replace(SPACE, ' ')}" for text in texts], PATTERN)
+    counts = words.filter(~pl.col("word").str.contains(r"[\t\r\n\x00]|\s$")).rows()
+    if not counts:
         raise DataError("Training a unigram tokenizer: the texts have no words.")
     model = BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=(f"{word}\t{count}" for word, count in counts.iter_rows()), input_format="tsv",
+            sentence_iterator=_lines(counts), input_format="tsv",
             model_writer=model, model_type="unigram", vocab_size=size + 1, hard_vocab_limit=False, byte_fallback=True,
             character_coverage=coverage, normalization_rule_name="identity", remove_extra_whitespaces=False,
             add_dummy_prefix=False, max_sentence_length=1 << 30, num_threads=_THREADS, minloglevel=3,
@@ -82,3 +85,11 @@ def train_unigram(texts: list[str], size: int, coverage: float) -> Unigram:
     learned = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
     ids = list(range(_BEFORE, learned.get_piece_size()))
     return Unigram(list(zip(learned.id_to_piece(ids), learned.get_score(ids), strict=True)))
+
+
+def _lines(counts: list[tuple[str, int]]) -> Iterator[str]:
+    """Word and count, as the library reads them. It proposes as a piece only what it meets twice among different lines, so a word
+    that is not rare stands in two more, before and behind its neighbour in the list; both are taken off its count."""
+    often = [word for word, count in counts if count > 2]
+    yield from (f"{word}{after}\t1" for word, after in zip(often, [*often[1:], *often[:1]], strict=True))
+    yield from (f"{word}\t{count - 2 if count > 2 else count}" for word, count in counts)

@@ -13,6 +13,7 @@ from headrace.data.datasets.placing import default_home
 FOR = {
     "": "everything",
     "faiss": "large vector indexes",
+    "gpu": "block-sparse attention on a GPU",
     "lightgbm": "the lambdamart ranker",
     "serve": "headrace serve",
     "tensorboard": "curves of a training run",

@@ -3,8 +3,8 @@
     out, lse = attend(q, k, v, MaskSpec(Causal(), Window(128)))
 
 Queries and keys arrive turned where the scheme of positions turns them: a cache holds turned keys, so that a step costs nothing
-for the past. Attention over parts of the keys is joined by `merge` (from `dense`). Backends: dense, and gathered blocks for
-masks that leave most of a long row out; "auto" takes the second where it is the faster of the two on a CPU.
+for the past. Attention over parts of the keys is joined by `merge` (from `dense`). Backends: dense; gathered blocks, for masks
+that leave most of a long row out; "triton", the kernels of `on_gpu`, for block patterns. "auto" takes what was found fastest.
 """
 
 from typing import Literal
@@ -12,12 +12,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from headrace.nn.attention import on_gpu
 from headrace.nn.attention.dense import fused, plain
-from headrace.nn.attention.gathered import block_of, gathered, pays
+from headrace.nn.attention.gathered import alone, block_of, gathered, pays
 from headrace.nn.attention.masks import Causal, MaskSpec
 from headrace.nn.attention.places import Bias, Places, Span
 
-Backend = Literal["auto", "dense", "gathered"]
+Backend = Literal["auto", "dense", "gathered", "triton"]
 FULL = MaskSpec()
 
 
@@ -31,13 +32,19 @@ def attend(
     """
     if places is None:
         places = Places(Span(0, q.shape[2]), Span(0, k.shape[2]), q.device)
+    dropout = 0.0 if need_lse else dropout
+    pattern = alone(mask) if bias is None and not dropout and places.aligned and places.q_span.start == 0 else None
+    if backend == "triton" and pattern is None:
+        raise ValueError(
+            "The triton backend takes a causal block pattern alone, from 0: no other rule, bias, dropout or cached keys."
+        )
+    if pattern and (backend == "triton" or (backend == "auto" and q.is_cuda and on_gpu.pays(pattern, q.shape[2]))):
+        out, lse = on_gpu.kernelled(q, k, v, pattern)
+        return out, lse if need_lse else None
     block = block_of(mask) if places.aligned and not need_lse else 0
     if backend == "gathered" and not block:
         raise ValueError("Gathered blocks need a window, blockwise or block-sparse mask, one span of tokens, and no lse.")
-    plain_mask = not mask.by_row and bias is None and not dropout
-    if block and (
-        backend == "gathered" or (backend == "auto" and pays(mask.fixed, q.shape[2], q.shape[1], block, plain=plain_mask))
-    ):
+    if block and (backend == "gathered" or (backend == "auto" and pays(mask.fixed, q.shape[2], q.shape[1], block, pattern))):
         return gathered(q, k, v, mask, block, bias=bias, dropout=dropout), None
     groups = q.shape[1] // k.shape[1]
     if groups > 1:

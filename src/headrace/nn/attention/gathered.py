@@ -82,12 +82,12 @@ def alone(mask: MaskSpec) -> BlockPattern | None:
 
 
 @lru_cache(maxsize=64)
-def pays(mask: MaskSpec, length: int, heads: int, size: int, *, plain: bool) -> bool:
+def pays(mask: MaskSpec, length: int, heads: int, size: int, pattern: BlockPattern | None) -> bool:
     """Whether so little of a long row is left that gathering is faster than the dense kernel on a CPU.
 
-    mask: as for `plan`. plain: whether nothing else is asked: no rule by row, bias or dropout.
+    mask: as for `plan`. pattern: where that is all that is asked.
     """
-    long, sparse = (STRIDED_LONG, STRIDED_SPARSE) if plain and alone(mask) else (LONG, SPARSE)
+    long, sparse = (STRIDED_LONG, STRIDED_SPARSE) if pattern else (LONG, SPARSE)
     if length < long:
         return False
     n = -(-length // size)

@@ -46,8 +46,14 @@ class BlockPattern:
 
     def allowed(self, q: Tensor, k: Tensor, heads: int) -> Tensor:
         """Block numbers that broadcast to [1 | H, ..] -> bool [H, ..]; heads: of the queries, a multiple of the pattern's."""
-        head = torch.arange(heads, device=q.device) // (heads // self.heads)
-        shard = (head * 0 if self.alike else head).view(-1, *[1] * (q.dim() - 1)) * self.step
+        return self.sees(q, k, self.shards(heads, q.device).view(-1, *[1] * (q.dim() - 1)))
+
+    def shards(self, heads: int, device: torch.device | None = None) -> Tensor:
+        """[H]: h·step of each query head's key/value head."""
+        head = torch.arange(heads, device=device) // (heads // self.heads)
+        return head * 0 if self.alike else head * self.step
+
+    def sees(self, q: Tensor, k: Tensor, shard: Tensor) -> Tensor:
         return (k <= q) & ((q - k < self.local) | ((k + shard) % self.stride == 0))
 
     def density(self, length: int) -> float:

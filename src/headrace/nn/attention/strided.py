@@ -45,9 +45,7 @@ class Far(NamedTuple):
 def far(pattern: BlockPattern, n: int, heads: int) -> Far:
     """n: blocks of the row. Some heads' last queries and keys lie up to stride - 1 blocks behind its end."""
     size, local, stride = pattern.block, pattern.local, pattern.stride
-    head = torch.arange(heads)[:, None]
-    shard = head * 0 if pattern.alike else head // (heads // pattern.heads) * pattern.step
-    r = (shard - 1) % stride + 1
+    r = (pattern.shards(heads)[:, None] - 1) % stride + 1
     older = max(0, n - local)
     queries = torch.arange(older) + stride + local - r
     keys = torch.arange(1, -(-older // stride) + 1) * stride - r
@@ -55,7 +53,7 @@ def far(pattern: BlockPattern, n: int, heads: int) -> Far:
         (slice(first * size, min(first + stride, older) * size), slice(0, seen * size))
         for seen, first in enumerate(range(0, older, stride), 1)
     ]
-    return Far(head, queries, keys, tiles)
+    return Far(torch.arange(heads)[:, None], queries, keys, tiles)
 
 
 class _Row:

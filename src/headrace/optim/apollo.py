@@ -23,8 +23,8 @@ Our reading: a step without any gradient leaves the limiter's memory as it was, 
 for good. Paper: Zhu et al., MLSys 2025 (arXiv 2412.05270), algorithm 1.
 """
 
-from collections.abc import Callable, Iterable
-from math import sqrt
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import inf, sqrt
 from typing import Any, Literal, overload
 
 import torch
@@ -38,8 +38,11 @@ from headrace.contracts.rng import seed_of
 
 Projection = Callable[[tuple[int, ...], Tensor, int], Tensor]
 
+Numbered = tuple[int, Tensor, Tensor]
+"""A parameter's number, its weight and its gradient."""
+
 _BLOCK = 2**18
-"""Elements that are squared at once: 1 MiB of float32."""
+"""Elements of gradients that are worked on at once: 1 MiB of float32, which a core's cache holds."""
 
 
 def gaussian(shape: tuple[int, ...], like: Tensor, seed: int) -> Tensor:
@@ -83,7 +86,7 @@ class APOLLO(Optimizer):
                 loss = closure()
         number = 0
         for group in self.param_groups:
-            plain = []
+            plain, matrices = [], []
             for parameter in group["params"]:
                 number += 1
                 if parameter.grad is None:
@@ -91,49 +94,50 @@ class APOLLO(Optimizer):
                 if parameter.grad.is_sparse:
                     raise ConfigError("APOLLO: a gradient is sparse: expected a dense one. Make the embedding with sparse=False.")
                 if group["rank"] and parameter.dim() == 2 and min(parameter.shape) > group["rank"]:
-                    self._matrix(parameter, parameter.grad, group, number - 1)
+                    matrices.append((number - 1, parameter, parameter.grad))
                 else:
                     plain.append(parameter)
+            for some in _together(matrices):
+                self._projected(some, group)
             if plain:
                 self._plain(plain, group)
         return loss
 
-    def _matrix(self, weight: Tensor, gradient: Tensor, group: dict[str, Any], number: int) -> None:
-        state, (beta1, beta2), rate = self.state[weight], group["betas"], group["lr"]
-        steps = state.get("steps", 0)
-        compressed = 1 if gradient.shape[0] >= gradient.shape[1] else 0
-        along = compressed if group["scaling"] == "channel" else None
-        # before the projection, which reads a gradient from memory three times as slowly: it finds it in the cache then
-        long = _length(gradient, along) if group["growth"] else None
-        drawn = seed_of(group["seed"], "apollo", number, steps // group["refresh_every"])
-        low = self._projected(gradient, compressed, group["rank"], drawn)
-        if not state:
-            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(low), torch.zeros_like(low)
-        steps = state["steps"] = steps + 1
-        state["exp_avg"].lerp_(low, 1 - beta1)
-        state["exp_avg_sq"].mul_(beta2).addcmul_(low, low, value=1 - beta2)
-        adam = state["exp_avg_sq"].sqrt().add_(group["eps"])
-        torch.div(state["exp_avg"], adam, out=adam)
-        scale = _length(adam, along) / _length(low, along).add_(1e-8)
-        if long is not None:
-            length = vector_norm(scale * long)  # |s G|, without making s G
-            if "length" in state:
-                last = state["length"].to(length.dtype)
-                share = last.add(1e-8).mul_(group["growth"]).div_(length).clamp_(max=1)
-                scale, length = scale.mul_(share), torch.where(length > 0, length * share, last)
-            state["length"] = length.to(weight.dtype)
-        scale = scale.to(weight.dtype)
-        corrected = rate * group["alpha"] * sqrt(1 - beta2**steps) / (1 - beta1**steps)
-        weight.addcmul_(gradient, scale if along is None else scale.unsqueeze(along), value=-corrected)
-        if group["weight_decay"]:
-            weight.mul_(1 - rate * group["weight_decay"])
+    def _projected(self, some: Sequence[Numbered], group: dict[str, Any]) -> None:
+        """A step of matrices of one type on one device."""
+        (beta1, beta2), rate = group["betas"], group["lr"]
+        compressed = [1 if gradient.shape[0] >= gradient.shape[1] else 0 for _, _, gradient in some]
+        along: Sequence[int | None] = compressed if group["scaling"] == "channel" else [None] * len(some)
+        states, low, long = [self.state[weight] for _, weight, _ in some], [], []
+        for (number, weight, gradient), state, axis, channels in zip(some, states, compressed, along, strict=True):
+            if group["growth"]:
+                # before the projection, which reads a gradient from memory three times as slowly: it finds it in the cache then
+                long.append(_length(gradient, channels))
+            low.append(self._low(gradient, axis, group, number, state.get("steps", 0)))
+            if not state:
+                state |= {"steps": 0, "exp_avg": torch.zeros_like(low[-1]), "exp_avg_sq": torch.zeros_like(low[-1])}
+                state["length"] = torch.full((), inf, dtype=weight.dtype, device=weight.device)
+            state["steps"] += 1
+        adam = _adam([state["exp_avg"] for state in states], [state["exp_avg_sq"] for state in states], low, group)
+        scale = [_length(a, axis) / _length(r, axis).add_(1e-8) for a, r, axis in zip(adam, low, along, strict=True)]
+        if group["growth"]:
+            # |s G| from the lengths of G's channels, so that the update is never made in full
+            lengths = [vector_norm(s * g) for s, g in zip(scale, long, strict=True)]
+            scale = list(torch._foreach_mul(scale, _limited(lengths, [state["length"] for state in states], group["growth"])))
+        for (_, weight, gradient), state, s, channels in zip(some, states, scale, along, strict=True):
+            corrected = rate * group["alpha"] * sqrt(1 - beta2 ** state["steps"]) / (1 - beta1 ** state["steps"])
+            s = s.to(weight.dtype)
+            weight.addcmul_(gradient, s if channels is None else s.unsqueeze(channels), value=-corrected)
+            if group["weight_decay"]:
+                weight.mul_(1 - rate * group["weight_decay"])
 
-    def _projected(self, gradient: Tensor, compressed: int, rank: int, seed: int) -> Tensor:
-        """R. compressed: which axis is."""
-        rows, columns = gradient.shape
-        if compressed:
-            return gradient @ self.normal((rank, columns), gradient, seed).div_(sqrt(rank)).T
-        return self.normal((rows, rank), gradient, seed).div_(sqrt(rank)).T @ gradient
+    def _low(self, gradient: Tensor, axis: int, group: dict[str, Any], number: int, steps: int) -> Tensor:
+        """R. axis: the one that is compressed."""
+        (rows, columns), rank = gradient.shape, group["rank"]
+        seed = seed_of(group["seed"], "apollo", number, steps // group["refresh_every"])
+        if axis:
+            return _product(gradient, self.normal((rank, columns), gradient, seed).T, 1 / sqrt(rank))
+        return _product(self.normal((rows, rank), gradient, seed).T, gradient, 1 / sqrt(rank))
 
     def _plain(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         states = [self.state[parameter] for parameter in parameters]
@@ -148,6 +152,43 @@ class APOLLO(Optimizer):
               lr=group["lr"], weight_decay=group["weight_decay"], eps=group["eps"], maximize=False)  # fmt: skip
 
 
+def _together(matrices: Sequence[Numbered]) -> Iterator[list[Numbered]]:
+    """Small ones of one type and place that follow each other: what is done to each is then one call for all of them."""
+    some, held = list[Numbered](), 0
+    for number, weight, gradient in matrices:
+        held += weight.numel()
+        if some and (held > _BLOCK or weight.dtype != some[0][1].dtype or weight.device != some[0][1].device):
+            yield some
+            some, held = [], weight.numel()
+        some.append((number, weight, gradient))
+    if some:
+        yield some
+
+
+def _adam(first: list[Tensor], second: list[Tensor], low: list[Tensor], group: dict[str, Any]) -> Sequence[Tensor]:
+    """R̃ of each R, whose moments move."""
+    beta1, beta2 = group["betas"]
+    torch._foreach_lerp_(first, low, 1 - beta1)
+    torch._foreach_mul_(second, beta2)
+    torch._foreach_addcmul_(second, low, low, value=1 - beta2)
+    below = torch._foreach_sqrt(second)
+    torch._foreach_add_(below, group["eps"])
+    return torch._foreach_div(first, below)
+
+
+def _limited(lengths: list[Tensor], last: list[Tensor], growth: float) -> list[Tensor]:
+    """What is left of each update. last: the last ones' lengths, infinite before there was one; these take their place."""
+    now = torch.stack(lengths)
+    before = torch.stack(last).to(now.dtype)
+    share = before.add(1e-8).mul_(growth).div_(now).clamp_(max=1)
+    torch._foreach_copy_(last, torch.where(now > 0, now * share, before).unbind())
+    return list(share.unbind())
+
+
+def _product(left: Tensor, right: Tensor, times: float) -> Tensor:
+    return torch.addmm(left.new_empty(()), left, right, beta=0, alpha=times)
+
+
 def _length(values: Tensor, axis: int | None) -> Tensor:
     """Of all, or of each channel along the axis; in float32 at least."""
     dtype = torch.float32 if values.dtype == torch.bfloat16 else values.dtype
@@ -155,6 +196,8 @@ def _length(values: Tensor, axis: int | None) -> Tensor:
         length: Tensor = vector_norm(values, dim=axis, dtype=dtype)
         return length
     # a CPU's vector_norm is ten times as slow down the columns, and squares in blocks stay in its cache
+    if values.numel() <= _BLOCK:
+        return values.to(dtype).square().sum(0).sqrt_()
     squares = [block.to(dtype).square().sum(0) for block in torch.split(values, max(_BLOCK // values.shape[1], 1))]
     return torch.stack(squares).sum(0).sqrt_()
 

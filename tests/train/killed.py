@@ -12,49 +12,53 @@ from typing import Any
 import torch._dynamo  # noqa: F401 - an optimizer loads it when it is made; here once for all processes
 
 from headrace.contracts.rng import rng
+from headrace.contracts.seams import Stream
 from headrace.contracts.training import TrainConfig
 from headrace.train.trainer import train
-from tests.train.small import Passing, Rows, learned, model_of, weights
+from tests.train.small import Passing, Rows, Squared, learned, model_of, weights
 
 PLACES = ("batch", "progress", "saving")
-STEPS = {1: 55, 3: 75}
-"""Steps between checkpoints -> steps of the unbroken run, until it stops early."""
+ENDS = {1: (55, 11), 3: (32, 8)}
+"""Steps between checkpoints -> steps and epochs of the unbroken run, until it stops early."""
 
 
 GROWN = {
-    "optimizer": "apollo", "optimizer_settings": {"rank": 2, "refresh_every": 10}, "schedule": "cosine", "warmup_steps": 5,
-    "ema_decay": 0.9, "keep_ema": True,
+    "learning_rate": 0.3, "optimizer": "apollo", "optimizer_settings": {"rank": 2, "refresh_every": 10},
+    "schedule": "cosine", "warmup_steps": 5, "ema_decay": 0.9, "keep_ema": True, "accumulate": 2, "ramp_steps": 20,
 }  # fmt: skip
-"""What the second way is trained with besides."""
+"""What the second way is trained with besides, and two streams."""
 
 
 def kills(every_steps):
-    """(step, place), in the order in which the run comes by them: one in each third."""
+    """(batch, place), in the order in which the run comes by them: one in each third."""
     draw = rng(0, "kills", every_steps)
-    whole = STEPS[every_steps]
-    steps = [int(draw.integers(third * whole // 3, (third + 1) * whole // 3)) for third in range(3)]
-    return list(zip(steps, draw.permutation(PLACES).tolist(), strict=True))
+    whole = 5 * ENDS[every_steps][1]
+    batches = [int(draw.integers(third * whole // 3, (third + 1) * whole // 3)) for third in range(3)]
+    return list(zip(batches, draw.permutation(PLACES).tolist(), strict=True))
 
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run(folder, every_steps, step=None, place=None):
+def run(folder, every_steps, batch=None, place=None):
     model = model_of()
 
     def progress(what, done, total, note=""):
-        if place == "progress" and done >= step:
+        if place == "progress" and done >= batch:
             die()
-        if place == "saving" and done >= step:
+        if place == "saving" and done >= batch:
             setattr(os, "replace", lambda *paths: die())  # noqa: B010 - the checkpoint is whole, and not yet in place
 
     grown: dict[str, Any] = GROWN if every_steps == 3 else {}
     config = TrainConfig(
-        epochs=30, patience=2, learning_rate=0.05, weight_decay=0.01, device="cpu", checkpoint_every_steps=every_steps, **grown
-    )
+        epochs=30, patience=2, weight_decay=0.01, device="cpu", checkpoint_every_steps=every_steps,
+        **{"learning_rate": 0.05} | grown,
+    )  # fmt: skip
+    own = {"text": Rows((2, 1, 3)), "bits": Rows((5, 1))} if grown else {}
+    streams = [Stream(name, [Squared(noise=0.2, name=name)], rows) for name, rows in own.items()]
     result = train(
-        learned(model, Rows(stop_at=step if place == "batch" else None, stop=die)),
+        learned(model, Rows(stop_at=batch if place == "batch" else None, stop=die), streams=streams),
         config,
         seed=7, run="a", validate=Passing(model), checkpoint_path=folder / "checkpoint.safetensors", progress=progress,
     )  # fmt: skip

@@ -25,11 +25,11 @@ def free_port():
         return one.getsockname()[1]
 
 
-def torchrun(folder, scenario):
+def torchrun(folder, *scenario, module="tests.train.across_ranks"):
     command = ["torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1", f"--master-port={free_port()}"]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     return subprocess.run(
-        [sys.executable, "-m", *command, "-m", "tests.train.across_ranks", str(folder), scenario],
+        [sys.executable, "-m", *command, "-m", module, str(folder), *scenario],
         cwd=ROOT, env=env, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
 

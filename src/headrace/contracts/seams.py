@@ -42,8 +42,9 @@ class Loss:
 class Services:
     """What an objective may lean on besides model and batch.
 
-    artifacts: what `Learned.needs` named, frozen. generator: the stream of this step: the same when a step is run again
-    (resume, `reevaluate`), another at the next. ema: an averaged copy of the model where one is kept.
+    artifacts: what `Learned.needs` named; a module among them is frozen, on the device and in evaluation mode. generator: the
+    stream of this step: the same when a step is run again (resume, `reevaluate`), another at the next. ema: an averaged copy of
+    the model where one is kept.
     """
 
     artifacts: Mapping[str, Any]
@@ -71,10 +72,25 @@ class Batches(Protocol):
 
 
 @dataclass(frozen=True)
+class Stream:
+    """Objectives that read batches of their own beside the main ones, in the same optimizer step: another task, plain text.
+
+    An epoch is one of the main batches; a stream goes round and round, a batch for each of theirs. name: a checkpoint keeps
+    under it where the stream stands.
+    """
+
+    name: str
+    objectives: Sequence[Objective]
+    batches: Batches
+
+
+@dataclass(frozen=True)
 class Learned:
     """Anything trained: a module, its objectives, its batches, and the artifacts it needs. It has no loop.
 
-    weights: objective loss name -> weight, 1 where not named. A method of several phases is several of these in the graph.
+    weights: loss name -> weight, 1 where not named; no two objectives, of whatever stream, may name a loss alike. A method of
+    several phases is several of these in the graph. made_of: name -> digest of what the weights hang on ("tokenizer",
+    "config"): it stands in every checkpoint, and one with another digest is refused.
     """
 
     module: nn.Module
@@ -82,6 +98,8 @@ class Learned:
     batches: Batches
     needs: tuple[str, ...] = ()
     weights: Mapping[str, float] = field(default_factory=dict)
+    streams: Sequence[Stream] = ()
+    made_of: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

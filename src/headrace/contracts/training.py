@@ -15,8 +15,12 @@ Schedule = Literal["constant", "linear", "cosine", "inverse_sqrt", "wsd"]
 class TrainConfig:
     """epochs: at most. patience: epochs without a better validation value before it stops; the best epoch's weights are kept.
 
-    clip_norm: gradient norm at most, 0 for no limit. accumulate: micro-batches a step. checkpoint_every_steps: 0 for epochs' ends
-    alone. precision: what the forward computes in; auto is bfloat16 on a GPU that has it, else float32.
+    clip_norm: gradient norm at most, 0 for no limit. accumulate: micro-batches a step; over the first ramp_steps steps they grow
+    to it from ramp_from. checkpoint_every_steps: 0 for epochs' ends alone. precision: what the forward computes in; auto is
+    bfloat16 on a GPU that has it, else float32.
+
+    recompute: the model's repeated parts keep their inputs alone and run again in the backward, for memory (a forward more).
+    shard: under torchrun, each process keeps its share of weights, gradients and the optimizer's state (FSDP).
 
     optimizer: a name of `headrace.optim`, or an import path "package.module:Class"; optimizer_settings: its own keys.
 
@@ -42,6 +46,10 @@ class TrainConfig:
     ema_decay: Annotated[float, Ge(0), Lt(1)] = 0.0
     keep_ema: bool = False
     accumulate: Annotated[int, Gt(0)] = 1
+    ramp_from: Annotated[int, Gt(0)] = 1
+    ramp_steps: Annotated[int, Ge(0)] = 0
     checkpoint_every_steps: Annotated[int, Ge(0)] = 0
+    recompute: bool = False
+    shard: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -1,7 +1,8 @@
 """Where a run stands, in one safetensors file: tensors by name, everything else as JSON in its header. No pickle.
 
 Draws are functions of (seed, step), and batches of (epoch, index), so no generator's state has to be kept. What is kept: the
-position with the curve so far, the weights, the best weights, the averaged ones, the optimizer's state and the balancer's.
+position with the curve so far, the weights, the best weights, the averaged ones, the optimizer's state and the balancer's; and
+digests of what the weights hang on. Tensors are whole, however a run lays them out, so another number of ranks reads them too.
 """
 
 import json
@@ -15,20 +16,23 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from headrace.contracts.errors import ArtifactError
+from headrace.train.distributed import Ranks
+from headrace.train.layout import Layout
 from headrace.train.nest import put_together, taken_apart
 
-FORMAT = 2
-"""1 had no averaged weights."""
+FORMAT = 3
+"""2 had no streams, no count of an epoch's steps and no digests."""
 
 
 @dataclass
 class Position:
     """epoch and index of the next batch; step: optimizer steps done; best: the best validation value and its epoch, if any.
 
-    sums: of this epoch's losses so far, in the order of the steps, so that a curve goes on in the same bits.
+    sums: of this epoch's losses so far over its `summed` steps, in their order, so that a curve goes on in the same bits.
+    streams: name -> [epoch, index] of each stream's next batch.
     """
 
     epoch: int = 0
@@ -37,7 +41,9 @@ class Position:
     best_value: float | None = None
     best_epoch: int = 0
     sums: dict[str, float] = field(default_factory=dict)
+    summed: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
+    streams: dict[str, list[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,35 +52,47 @@ class Resumed:
 
     position: Position
     best: dict[str, Tensor]
-    ema: dict[str, Tensor]
     balancer: Any
     ranks: int
+    format: int
 
 
-def save(path: Path, *, run: str, position: Position, module: nn.Module, optimizer: torch.optim.Optimizer,
-         best: Mapping[str, Tensor], ema: Mapping[str, Tensor], balancer: Any, ranks: int = 1) -> None:  # fmt: skip
-    """run: what is being trained; a checkpoint of another run is not taken up. Atomic: a kill leaves the old file or the new."""
+def save(path: Path, *, run: str, made_of: Mapping[str, str], position: Position, layout: Layout,
+         optimizer: torch.optim.Optimizer, best: Mapping[str, Tensor], balancer: Any, ranks: Ranks) -> None:  # fmt: skip
+    """run: what is being trained; a checkpoint of another run is not taken up. Atomic: a kill leaves the old file or the new.
+
+    Every rank calls this, and rank 0 writes.
+    """
     tensors: dict[str, Tensor] = {}
     header = {
         "format": FORMAT,
         "run": run,
-        "ranks": ranks,
+        "made_of": dict(made_of),
+        "ranks": ranks.size,
         "position": asdict(position),
-        "model": taken_apart(module.state_dict(), "model", tensors),
+        "model": taken_apart(layout.module.state_dict(), "model", tensors),
         "best": taken_apart(best, "best", tensors),
-        "ema": taken_apart(ema, "ema", tensors),
+        "ema": taken_apart(layout.average.module.state_dict() if layout.average else {}, "ema", tensors),
         "optimizer": taken_apart(optimizer.state_dict(), "optimizer", tensors),
         "balancer": taken_apart(balancer, "balancer", tensors),
     }
-    # cloned: tied weights share their memory, and the file format refuses that
-    whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    whole: dict[str, Tensor] = {}
+    for name, value in tensors.items():
+        gathered = layout.whole(value.detach())
+        if ranks.first:  # cloned: tied weights share their memory, and the file format refuses that
+            whole[name] = gathered.cpu().contiguous().clone()
+    if ranks.first:
+        _write(path, whole, header)
+
+
+def _write(path: Path, tensors: dict[str, Tensor], header: Mapping[str, Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _leave_no_half(path)
         handle, made = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".tmp", dir=path.parent)
         os.close(handle)
         try:
-            save_file(whole, made, {"headrace": json.dumps(header)})
+            save_file(tensors, made, {"headrace": json.dumps(header)})
             os.replace(made, path)
         except BaseException:
             os.unlink(made)
@@ -83,29 +101,57 @@ def save(path: Path, *, run: str, position: Position, module: nn.Module, optimiz
         raise ArtifactError(f"{path}: the checkpoint could not be written ({error}). What stood there still does.") from None
 
 
-def load(path: Path, *, run: str, module: nn.Module, optimizer: torch.optim.Optimizer) -> Resumed:
-    """Fills module and optimizer. ArtifactError when the file is torn, not ours, of a newer format or of another run."""
+def load(path: Path, *, run: str, made_of: Mapping[str, str], layout: Layout, optimizer: torch.optim.Optimizer) -> Resumed:
+    """Fills the layout's weights and the optimizer.
+
+    ArtifactError when the file is torn, not ours, of another format, made of other things or of another run.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})["headrace"])
+            version = header["format"]
+            if version not in (FORMAT - 1, FORMAT):
+                reads = f"{FORMAT - 1} and {FORMAT}"
+                raise ArtifactError(f"{path}: format {version!r}, this Headrace reads {reads}. Delete it to start again.")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        version, ranks = header["format"], header["ranks"]
+        ranks, its = header["ranks"], header.get("made_of")
         position = Position(**header["position"])
-        kept = ("model", "best", "optimizer", "balancer")
-        model, best, state, balancer = (put_together(header[name], tensors) for name in kept)
-        ema = put_together(header["ema"], tensors) if version != 1 else {}
+        kept = ("model", "best", "ema", "optimizer", "balancer")
+        model, best, ema, state, balancer = (put_together(header[name], tensors) for name in kept)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{path}: not a whole checkpoint of ours ({error}). Delete it to train from the start.") from None
-    if version not in (1, FORMAT):
-        raise ArtifactError(f"{path}: format {version!r}, this Headrace reads {FORMAT}. Delete it to train from the start.")
+    if its is not None:
+        _refuse_other(path, its, made_of)
     if header["run"] != run:
         raise ArtifactError(f"{path}: is of another run (other data or settings). Delete it, or point to another folder.")
     try:
-        module.load_state_dict(model)
+        layout.module.load_state_dict(_laid(model, layout))
+        if layout.average is not None:
+            layout.average.module.load_state_dict(_laid(ema, layout))
         optimizer.load_state_dict(state)
     except (RuntimeError, ValueError, KeyError) as error:
         raise ArtifactError(f"{path}: is of another model or optimizer ({error}). Delete it to train from the start.") from None
-    return Resumed(position, best, ema, balancer, ranks)
+    for parameter, its_state in optimizer.state.items():
+        for name, value in its_state.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                its_state[name] = layout.laid(value, parameter)
+    return Resumed(position, _laid(best, layout), balancer, ranks, version)
+
+
+def _refuse_other(path: Path, its: Mapping[str, str], ours: Mapping[str, str]) -> None:
+    differ = [name for name in sorted({*its, *ours}) if its.get(name) != ours.get(name)]
+    if differ:
+        said = "; ".join(f"its {name} is {its.get(name, 'none')}, this run's {ours.get(name, 'none')}" for name in differ)
+        raise ArtifactError(
+            f"{path}: is of weights made of other things: {said}. Train with what it was made of, or delete it to train from the "
+            "start."
+        )
+
+
+def _laid(state: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
+    """As the layout's own weights of these names lie; what has no such name stays, for a module to refuse."""
+    own = layout.module.state_dict()
+    return {name: layout.laid(value, own[name]) if name in own else value for name, value in state.items()}
 
 
 def _leave_no_half(path: Path) -> None:

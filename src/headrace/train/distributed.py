@@ -9,6 +9,7 @@ rank has a stream of its own. Rank 0 alone validates, saves and reports; its val
 every rank, so its folder must be one that all of them see. Without torchrun nothing here touches torch.distributed.
 """
 
+import gc
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -112,6 +113,7 @@ def launched() -> Iterator[Ranks]:
             yield Ranks(rank, size)
         finally:
             distributed.destroy_process_group()
+            gc.collect()  # weights in shards hold the group, and stand in cycles
 
 
 _TRAININGS = count()

@@ -1,23 +1,27 @@
 """One optimizer step: the losses of its micro-batches, weighed by count, through the balancer to one gradient.
 
 With n_i terms of a loss in micro-batch (or rank) i and n in all, the step descends sum_i (n_i / n) mean_i: the mean over the
-whole step, however it was cut. Every draw comes from the stream (seed, "step", step, micro-batch[, rank]), so a step can be
-evaluated again as it was.
+whole step, however it was cut. A micro-batch is a batch of each stream: all of its losses go through the balancer at once. Every
+draw comes from (seed, "step", step, micro-batch[, rank]), so a step can be evaluated again as it was.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, isfinite
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from headrace.contracts.batch import Batch
-from headrace.contracts.errors import ConfigError, HeadraceError
+from headrace.contracts.errors import ConfigError, HeadraceError, listed
 from headrace.contracts.rng import seed_of
 from headrace.contracts.seams import Balancer, Learned, Loss, Services
 from headrace.train.distributed import Ranks
+from headrace.train.layout import Layout
+from headrace.train.streams import Micro, readers
+
+Dealt = Sequence[tuple[Batch, bool]]
+"""This rank's rows of a micro-batch, one batch a stream, and whether they are real (`Ranks.share`)."""
 
 
 class NotFinite(HeadraceError):
@@ -29,6 +33,7 @@ class Step:
     """autocast: the type the forward is computed in, None for the parameters' own."""
 
     learned: Learned
+    layout: Layout
     optimizer: torch.optim.Optimizer
     balancer: Balancer
     services: Services
@@ -39,42 +44,57 @@ class Step:
     clip_norm: float
     name: str
 
-    def __call__(self, step: int, micro: Sequence[Batch]) -> dict[str, float]:
+    def __call__(self, step: int, micro: Sequence[Micro]) -> dict[str, float]:
         """Moves the parameters; returns each loss's mean over the step, over all ranks."""
-        dealt = [self.ranks.share(batch) for batch in micro]
-        batches = [({name: v.to(self.device) for name, v in batch.items()}, real) for batch, real in dealt]
-        totals = self._totals(batches) if len(micro) > 1 or self.ranks.size > 1 else None
+        dealt = [[self._dealt(batch) for batch in batches] for batches in micro]
+        totals = self._totals(dealt) if len(micro) > 1 or self.ranks.size > 1 else None
         self.optimizer.zero_grad(set_to_none=True)
         report: dict[str, float] = {}
-        for number, (batch, real) in enumerate(batches):
+        for number, batches in enumerate(dealt):
             self._reseed(step, number)
-            losses = self._losses(batch)
-            shares = {name: _share(loss.count * real, name, totals) for name, loss in losses.items()}
+            losses = self._losses(batches)
+            shares = {name: _share(loss.count, name, totals) for name, loss in losses.items()}
             scale = {name: self.learned.weights.get(name, 1.0) * share for name, share in shares.items()}
             weighted = {name: loss.mean * scale[name] for name, loss in losses.items()}
-            reevaluate = self._reevaluation(step, batch, number, scale)
-            shared = next((loss.shared for loss in losses.values() if loss.shared is not None), None)
-            self.balancer.backward(weighted, shared, reevaluate)
+            reevaluate = self._reevaluation(step, batches, number, scale)
+            self.balancer.backward(weighted, self._shared(losses), reevaluate)
             for name, loss in losses.items():
                 report[name] = report.get(name, 0.0) + float(loss.mean.detach()) * shares[name]
         report = self.ranks.sum(report)
-        parameters = list(self.learned.module.parameters())
-        self.ranks.sum_gradients(parameters)
-        norm = get_total_norm([one.grad for one in parameters if one.grad is not None])
+        self.layout.settle()
+        norm = self.layout.norm([one.grad for one in self.layout.module.parameters() if one.grad is not None])
         self._refuse_infinite({**report, "the gradient's norm": float(norm)}, step)
         if self.clip_norm:
-            clip_grads_with_norm_(parameters, self.clip_norm, norm)
+            self.layout.clip(self.clip_norm, norm)
         self.optimizer.step()
         if hasattr(self.balancer, "after_step"):
             self.balancer.after_step(reevaluate)
         return report
 
-    def _losses(self, batch: Batch) -> dict[str, Loss]:
+    def _dealt(self, batch: Batch) -> tuple[Batch, bool]:
+        mine, real = self.ranks.share(batch)
+        return {name: values.to(self.device) for name, values in mine.items()}, real
+
+    def _losses(self, batches: Dealt) -> Mapping[str, Loss]:
+        return self.layout.losses(lambda: self._run(batches))
+
+    def _run(self, batches: Dealt) -> dict[str, Loss]:
         losses: dict[str, Loss] = {}
         with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
-            for objective in self.learned.objectives:
-                losses |= objective(self.learned.module, batch, self.services)
+            for objectives, (batch, real) in zip(readers(self.learned), batches, strict=True):
+                for objective in objectives:
+                    found = objective(self.layout.module, batch, self.services)
+                    if twice := losses.keys() & found.keys():
+                        raise ConfigError(
+                            f"{self.name}: two objectives give a loss named {listed(sorted(twice))}, the second is "
+                            f"{type(objective).__name__}. Give each a name of its own: weights and curves go by it."
+                        )
+                    losses |= found if real else {name: replace(loss, count=0.0) for name, loss in found.items()}
         return losses
+
+    def _shared(self, losses: Mapping[str, Loss]) -> Tensor | None:
+        """What is computed from several batches has no representation in common."""
+        return None if self.learned.streams else next((one.shared for one in losses.values() if one.shared is not None), None)
 
     def _reseed(self, step: int, number: int) -> None:
         """Dropout and objectives draw from this step's stream, whatever was drawn before."""
@@ -86,32 +106,34 @@ class Step:
             torch.cuda.manual_seed(seed)
         self.services.generator.manual_seed(seed)
 
-    def _reevaluation(self, step: int, batch: Batch, number: int, scale: Mapping[str, float]) -> Callable[[], dict[str, float]]:
+    def _reevaluation(self, step: int, batches: Dealt, number: int, scale: Mapping[str, float]) -> Callable[[], dict[str, float]]:
         """As the balancer was given them, times weight and share; summed over the ranks, so that all of them see the same."""
 
         def reevaluate() -> dict[str, float]:
             self._reseed(step, number)
             with torch.no_grad():
-                return self.ranks.sum({name: float(loss.mean * scale[name]) for name, loss in self._losses(batch).items()})
+                return self.ranks.sum({name: float(loss.mean * scale[name]) for name, loss in self._losses(batches).items()})
 
         return reevaluate
 
-    def _totals(self, batches: Sequence[tuple[Batch, bool]]) -> dict[str, float]:
+    def _totals(self, dealt: Sequence[Dealt]) -> dict[str, float]:
         """Terms of each loss in the whole step, known before the first backward."""
         totals: dict[str, float] = {}
-        for objective in self.learned.objectives:
-            for batch, real in batches:
-                for name, count in objective.counts(batch).items():  # type: ignore[attr-defined]
-                    totals[name] = totals.get(name, 0.0) + count * real
+        for number, objectives in enumerate(readers(self.learned)):
+            for objective in objectives:
+                for batch, real in (batches[number] for batches in dealt):
+                    for name, count in objective.counts(batch).items():  # type: ignore[attr-defined]
+                        totals[name] = totals.get(name, 0.0) + count * real
         return self.ranks.sum(totals)
 
     def _refuse_infinite(self, values: Mapping[str, float], step: int) -> None:
         bad = [f"{name} became {value}" for name, value in values.items() if not isfinite(value)]
         if not bad:
             return
-        gradients = {name: one.grad for name, one in self.learned.module.named_parameters() if one.grad is not None}
+        gradients = {name: one.grad for name, one in self.layout.module.named_parameters() if one.grad is not None}
+        lengths = {name: float(self.layout.norm([gradient])) for name, gradient in gradients.items()}
         raise NotFinite(
-            f"{self.name}: {', '.join(bad)} at step {step}. {_largest(gradients)}"
+            f"{self.name}: {', '.join(bad)} at step {step}. {_largest(lengths)}"
             "Lower train.learning_rate, or look for such values in the data."
         )
 
@@ -124,7 +146,7 @@ def refuse_what_cannot_be_cut(learned: Learned, balancer: Balancer, *, accumulat
     if not balancer.accumulates:
         verb = "accumulate" if ranks == 1 else "be spread over ranks"
         raise ConfigError(f"{name}: {type(balancer).__name__} can't {verb}. {cure}")
-    for objective in learned.objectives:
+    for objective in (one for objectives in readers(learned) for one in objectives):
         kind = type(objective).__name__
         if not hasattr(objective, "counts"):
             raise ConfigError(f"{name}: {kind} has no counts(batch), so parts of a step can't be weighed. {cure} Or give it one.")
@@ -132,9 +154,8 @@ def refuse_what_cannot_be_cut(learned: Learned, balancer: Balancer, *, accumulat
             raise ConfigError(f"{name}: the negatives of {kind} cross rows, and each rank sees its own rows alone. {cure}")
 
 
-def _largest(gradients: Mapping[str, Tensor]) -> str:
-    """The first that is no number; where all are, the longest."""
-    lengths = {name: float(gradient.norm()) for name, gradient in gradients.items()}
+def _largest(lengths: Mapping[str, float]) -> str:
+    """The gradient that is no number first; where all are, the longest."""
     if not lengths:
         return ""
     worst = max(lengths, key=lambda name: lengths[name] if isfinite(lengths[name]) else inf)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class Places:
 
     def once(self, key: object, compute: Callable[[], Tensor | None]) -> Tensor | None:
         if key not in self.kept:
-            self.kept[key] = compute()
+            # A layer may run again for its gradient, and then finds this here: what this needs for its own is kept at once.
+            with saved_tensors_hooks(_as_it_is, _as_it_is):
+                self.kept[key] = compute()
         return self.kept[key]
 
     @property
@@ -46,6 +49,10 @@ class Places:
     def behind(self) -> bool:
         """Whether no key comes after a query."""
         return self.k_span.stop - 1 <= self.q_span.start
+
+
+def _as_it_is(saved: Tensor) -> Tensor:
+    return saved
 
 
 class Bias(Protocol):

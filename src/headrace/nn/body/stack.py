@@ -1,12 +1,16 @@
 """The layers of an encoder or a decoder, with their positions, from vectors to vectors.
 
 Shapes [B, T, d] -> [B, T, d]. A decoder sees no later token (or, of a prefix, all); an encoder sees every token that is there.
+With `recompute`, of every block its input alone is kept for the backward, which runs the block again: the same draws, the same
+gradients to the bit, a forward more and memory for the inside of one block.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from headrace.contracts.errors import DataError
 from headrace.nn.attention.masks import BlockSparse, Causal, MaskSpec, Prefix, Present, Window
@@ -25,7 +29,7 @@ from headrace.nn.positions.rotary import Rotary
 class Stack(nn.Module):
     def __init__(self, of: TransformerConfig, side: Side):
         super().__init__()
-        self.of, self.side = of, side
+        self.of, self.side, self.recompute = of, side, False
         self.added = _added(of)
         layers = of.encoder_layers if side == "encoder" else of.decoder_layers
         self.blocks = nn.ModuleList(Block(of, side, layer) for layer in range(layers))
@@ -56,8 +60,9 @@ class Stack(nn.Module):
             x = self.first_norm(x, call)
         x = self.drop(x)
         exits = {0: x} if 0 in self.of.exits else {}
+        again = self.recompute and cache is None and torch.is_grad_enabled()
         for number, block in enumerate(self.blocks, 1):
-            x = block(x, call, cache.slots[number - 1] if cache else None)
+            x = _again(block, x, call) if again else block(x, call, cache.slots[number - 1] if cache else None)
             if number in self.of.exits:
                 exits[number] = x
                 x = x.detach() if self.of.detach_exits else x
@@ -67,6 +72,10 @@ class Stack(nn.Module):
             cache.filled += x.shape[1]
         balance = torch.stack(call.balance).mean() if call.balance else x.new_zeros(())
         return Hidden(x, exits, balance, tuple(call.chosen))
+
+    def sharded_parts(self) -> list[nn.Module]:
+        """What a trainer may lay out over processes one by one."""
+        return list(self.blocks)
 
     def _call(self, x: Tensor, inputs: Inputs, cache: Cache | None) -> Call:
         rows, length, _ = x.shape
@@ -115,6 +124,19 @@ class Stack(nn.Module):
             trained=of.length,
             longest=of.longest,
         )
+
+
+def _again(block: nn.Module, x: Tensor, call: Call) -> Tensor:
+    """block(x, call, None), run a second time in the backward; what it adds to the call is added once."""
+
+    def run(x: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        own = replace(call, balance=[], chosen=[])
+        return block(x, own, None), own.balance, own.chosen
+
+    x, balance, chosen = checkpoint(run, x, use_reentrant=False)
+    call.balance += balance
+    call.chosen += chosen
+    return x
 
 
 def _added(of: TransformerConfig) -> Learned | Sinusoidal | None:

@@ -1,0 +1,115 @@
+"""Where weights, gradients and the optimizer's state lie while they are trained: whole in every process, or in another way.
+
+The trainer asks a layout whatever hangs on that. Every process calls each method alike: a layout may have to gather.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+
+from headrace.contracts.errors import ConfigError
+from headrace.contracts.seams import Loss
+from headrace.contracts.training import TrainConfig
+from headrace.optim.apollo import APOLLO
+from headrace.train.average import Average
+from headrace.train.distributed import Ranks
+
+Losses = Mapping[str, Loss]
+
+
+class Layout(Protocol):
+    """module: what objectives are called with and whose parameters the optimizer moves. average: that of its weights, if any."""
+
+    module: nn.Module
+    average: Average | None
+
+    def losses(self, run: Callable[[], Losses]) -> Losses:
+        """What `run` returns, run where the weights can be read."""
+        ...
+
+    def settle(self) -> None:
+        """Gradients are those of all ranks from here on; a parameter that none has a gradient for keeps none."""
+        ...
+
+    def norm(self, gradients: Sequence[Tensor]) -> Tensor:
+        """Their length, all ranks' parts together."""
+        ...
+
+    def clip(self, most: float, norm: Tensor) -> None:
+        """Gradients whose length is `norm` are shortened to `most`."""
+        ...
+
+    def whole(self, tensor: Tensor) -> Tensor:
+        """A weight or its state, all of it, as one process would have it."""
+        ...
+
+    def laid(self, whole: Tensor, like: Tensor) -> Tensor:
+        """This process's part of it, lying as `like` does."""
+        ...
+
+    def at_home(self, source: nn.Module) -> AbstractContextManager[None]:
+        """Inside, the module that was given to be trained has the weights of `source` (`module`, or the average's) on rank 0."""
+        ...
+
+    def give_back(self) -> None:
+        """The module that was given has the trained weights, on every rank, and nothing of the layout is left."""
+        ...
+
+
+class Whole:
+    """Every process holds everything; gradients are summed over the ranks."""
+
+    def __init__(self, module: nn.Module, ema_decay: float, ranks: Ranks, device: torch.device):
+        self.module, self.ranks = module.to(device), ranks
+        ranks.copy_first(module)
+        self.average = Average(module, ema_decay) if ema_decay else None
+
+    def losses(self, run: Callable[[], Losses]) -> Losses:
+        return run()
+
+    def settle(self) -> None:
+        self.ranks.sum_gradients(self.module.parameters())
+
+    def norm(self, gradients: Sequence[Tensor]) -> Tensor:
+        return get_total_norm(gradients)
+
+    def clip(self, most: float, norm: Tensor) -> None:
+        clip_grads_with_norm_(self.module.parameters(), most, norm)
+
+    def whole(self, tensor: Tensor) -> Tensor:
+        return tensor
+
+    def laid(self, whole: Tensor, like: Tensor) -> Tensor:
+        return whole
+
+    @contextmanager
+    def at_home(self, source: nn.Module) -> Iterator[None]:
+        if self.average is None or source is self.module:
+            yield
+        else:
+            with self.average.in_place_of(self.module):
+                yield
+
+    def give_back(self) -> None:
+        pass
+
+
+def laid_out(module: nn.Module, config: TrainConfig, ranks: Ranks, device: torch.device) -> Layout:
+    """As the config asks; with one process there is nothing to cut."""
+    if config.shard and ranks.size > 1:
+        from headrace.train.sharded import Sharded  # takes FSDP's modules a while to load
+
+        return Sharded(module, config.ema_decay, ranks, device)
+    return Whole(module, config.ema_decay, ranks, device)
+
+
+def refuse_to_cut(optimizer: torch.optim.Optimizer, config: TrainConfig, name: str) -> None:
+    if config.shard and isinstance(optimizer, APOLLO | torch.optim.Muon):
+        raise ConfigError(
+            f"{name}: {type(optimizer).__name__} reads whole matrices (a channel's length, say), and train.shard cuts them. Take "
+            'optimizer = "adamw", or set shard = false.'
+        )

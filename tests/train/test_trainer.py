@@ -1,7 +1,11 @@
+import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 from torch.testing import assert_close
 
@@ -85,6 +89,30 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     path.write_bytes(b"torn")
     with pytest.raises(ArtifactError, match="checkpoint of ours"):
         train(learned(), CONFIG, seed=0, run="one", checkpoint_path=path)
+
+
+def test_a_checkpoint_made_of_other_things_is_refused(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    train(learned(made_of={"tokenizer": "ab12"}), CONFIG, seed=0, checkpoint_path=path)
+    with pytest.raises(ArtifactError, match="its tokenizer is ab12, this run's cd34"):
+        train(learned(made_of={"tokenizer": "cd34"}), CONFIG, seed=0, checkpoint_path=path)
+
+
+def test_a_checkpoint_of_the_format_before_goes_on_in_the_same_bits(tmp_path):
+    """It did not count the steps whose losses it had summed."""
+    config, path = replace(CONFIG, accumulate=2, checkpoint_every_steps=1), tmp_path / "checkpoint.safetensors"
+    straight, again = model_of(), model_of()
+    wanted = train(learned(straight), config, seed=7)
+    with pytest.raises(Stopped):
+        train(learned(batches=Rows(stop_at=9)), config, seed=7, checkpoint_path=path)
+    with safe_open(path, "pt") as file:
+        header, tensors = json.loads(file.metadata()["headrace"]), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    assert (header["position"]["index"], header["position"].pop("summed")) == (4, 2)
+    del header["made_of"], header["position"]["streams"]
+    save_file(tensors, path, {"headrace": json.dumps(header | {"format": 2})})
+    result = train(learned(again), config, seed=7, checkpoint_path=path)
+    assert weights(again).equal(weights(straight))
+    assert result.curve == wanted.curve
 
 
 class Remembers(Equal):

@@ -4,7 +4,9 @@ RECIPES = {
     "apollo": "headrace.recipes.apollo",
     "cascade_bias": "headrace.recipes.cascade_bias",
     "character_flywheel": "headrace.recipes.character_flywheel",
+    "lex": "headrace.recipes.lex",
     "lr_law": "headrace.recipes.lr_law",
+    "s2_attention": "headrace.recipes.s2_attention",
     "sasrec": "headrace.recipes.sasrec",
     "xmoe": "headrace.recipes.xmoe",
 }

@@ -12,6 +12,21 @@ Schedule = Literal["constant", "linear", "cosine", "inverse_sqrt", "wsd"]
 
 
 @config
+class ParallelConfig:
+    """Under torchrun, of how many processes each replica is: tensor ranks share every layer, pipeline stages the layers.
+
+    The rest of the processes are replicas, which share the rows of a batch: tensor x pipeline x data processes in all.
+    """
+
+    tensor: Annotated[int, Gt(0)] = 1
+    pipeline: Annotated[int, Gt(0)] = 1
+
+    @property
+    def processes(self) -> int:
+        return self.tensor * self.pipeline
+
+
+@config
 class TrainConfig:
     """epochs: at most. patience: epochs without a better validation value before it stops; the best epoch's weights are kept.
 
@@ -20,7 +35,8 @@ class TrainConfig:
     bfloat16 on a GPU that has it, else float32.
 
     recompute: the model's repeated parts keep their inputs alone and run again in the backward, for memory (a forward more).
-    shard: under torchrun, each process keeps its share of weights, gradients and the optimizer's state (FSDP).
+    shard: under torchrun, each process keeps its share of weights, gradients and the optimizer's state (FSDP). parallel: there,
+    too, one model over several processes (docs/parallel.md).
 
     optimizer: a name of `headrace.optim`, or an import path "package.module:Class"; optimizer_settings: its own keys.
 
@@ -51,5 +67,6 @@ class TrainConfig:
     checkpoint_every_steps: Annotated[int, Ge(0)] = 0
     recompute: bool = False
     shard: bool = False
+    parallel: ParallelConfig = ParallelConfig()
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"

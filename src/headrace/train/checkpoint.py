@@ -70,10 +70,10 @@ def save(path: Path, *, run: str, made_of: Mapping[str, str], position: Position
         "made_of": dict(made_of),
         "ranks": ranks.size,
         "position": asdict(position),
-        "model": taken_apart(layout.module.state_dict(), "model", tensors),
-        "best": taken_apart(best, "best", tensors),
+        "model": taken_apart(layout.states(layout.module.state_dict()), "model", tensors),
+        "best": taken_apart(layout.states(best), "best", tensors),
         "ema": taken_apart(layout.average.module.state_dict() if layout.average else {}, "ema", tensors),
-        "optimizer": taken_apart(optimizer.state_dict(), "optimizer", tensors),
+        "optimizer": taken_apart(layout.optimizer_states(optimizer), "optimizer", tensors),
         "balancer": taken_apart(balancer, "balancer", tensors),
     }
     whole: dict[str, Tensor] = {}
@@ -125,17 +125,13 @@ def load(path: Path, *, run: str, made_of: Mapping[str, str], layout: Layout, op
     if header["run"] != run:
         raise ArtifactError(f"{path}: is of another run (other data or settings). Delete it, or point to another folder.")
     try:
-        layout.module.load_state_dict(_laid(model, layout))
+        layout.module.load_state_dict(layout.own(model))
         if layout.average is not None:
-            layout.average.module.load_state_dict(_laid(ema, layout))
-        optimizer.load_state_dict(state)
+            layout.average.module.load_state_dict(layout.own(ema))
+        layout.load_optimizer(optimizer, state)
     except (RuntimeError, ValueError, KeyError) as error:
         raise ArtifactError(f"{path}: is of another model or optimizer ({error}). Delete it to train from the start.") from None
-    for parameter, its_state in optimizer.state.items():
-        for name, value in its_state.items():
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
-                its_state[name] = layout.laid(value, parameter)
-    return Resumed(position, _laid(best, layout), balancer, ranks, version)
+    return Resumed(position, dict(layout.own(best)), balancer, ranks, version)
 
 
 def _refuse_other(path: Path, its: Mapping[str, str], ours: Mapping[str, str]) -> None:
@@ -146,12 +142,6 @@ def _refuse_other(path: Path, its: Mapping[str, str], ours: Mapping[str, str]) -
             f"{path}: is of weights made of other things: {said}. Train with what it was made of, or delete it to train from the "
             "start."
         )
-
-
-def _laid(state: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
-    """As the layout's own weights of these names lie; what has no such name stays, for a module to refuse."""
-    own = layout.module.state_dict()
-    return {name: layout.laid(value, own[name]) if name in own else value for name, value in state.items()}
 
 
 def _leave_no_half(path: Path) -> None:

@@ -27,14 +27,20 @@ from headrace.contracts.errors import ConfigError, listed
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process's place among `size`. With one process every method is the identity."""
+    """This process's place among `size`. With one process every method is the identity. group: of these, None for all."""
 
     rank: int = 0
     size: int = 1
+    group: Any = None
 
     @property
     def first(self) -> bool:
         return self.rank == 0
+
+    @property
+    def draws(self) -> tuple[int, ...]:
+        """What sets this process's draws apart from those of others."""
+        return (self.rank,) if self.size > 1 else ()
 
     def share(self, batch: Batch) -> tuple[Batch, bool]:
         """This rank's rows, and whether there are any: a rank left without takes row 0, for the shape, and must not count it.
@@ -59,8 +65,12 @@ class Ranks:
         if self.size == 1:
             return dict(values)
         total = torch.tensor(list(values.values()), dtype=torch.float64)
-        distributed.all_reduce(total)
+        distributed.all_reduce(total, group=self.group)
         return dict(zip(values, total.tolist(), strict=True))
+
+    def any(self, asked: bool) -> bool:
+        """Whether any process was."""
+        return bool(self.sum({"asked": float(asked)})["asked"])
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """In place. A parameter that no rank has a gradient for keeps none, so an optimizer skips it as it would alone."""
@@ -73,7 +83,7 @@ class Ranks:
         for (dtype, device), group in alike.items():
             there = torch.tensor([one.grad is not None for one in group], dtype=dtype, device=device)
             whole = torch.cat([*(_gradient(one).flatten() for one in group), there])
-            distributed.all_reduce(whole)
+            distributed.all_reduce(whole, group=self.group)
             *gradients, counted = torch.split(whole, [*(one.numel() for one in group), len(group)])
             for one, gradient, ranks in zip(group, gradients, counted.tolist(), strict=True):
                 one.grad = gradient.view_as(one) if ranks else None

@@ -5,7 +5,7 @@ The trainer asks a layout whatever hangs on that. Every process calls each metho
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,14 +18,21 @@ from headrace.optim.apollo import APOLLO
 from headrace.train.average import Average
 from headrace.train.distributed import Ranks
 
+if TYPE_CHECKING:
+    from headrace.train.parallel.pipeline import Pipeline
+
 Losses = Mapping[str, Loss]
 
 
 class Layout(Protocol):
-    """module: what objectives are called with and whose parameters the optimizer moves. average: that of its weights, if any."""
+    """module: what objectives are called with and whose parameters the optimizer moves. average: that of its weights, if any.
+
+    pipeline: where other processes have the layers before or behind those of `module`.
+    """
 
     module: nn.Module
     average: Average | None
+    pipeline: "Pipeline | None"
 
     def losses(self, run: Callable[[], Losses]) -> Losses:
         """What `run` returns, run where the weights can be read."""
@@ -39,9 +46,27 @@ class Layout(Protocol):
         """Their length, all ranks' parts together."""
         ...
 
+    def lengths(self, gradients: Mapping[str, Tensor]) -> Mapping[str, float]:
+        """Each one's, for a message."""
+        ...
+
     def clip(self, most: float, norm: Tensor) -> None:
         """Gradients whose length is `norm` are shortened to `most`."""
         ...
+
+    def states(self, own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """On rank 0, a state of `module` under every name that one process has; `whole` is still to be asked of each tensor."""
+        ...
+
+    def own(self, whole: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """This process's part of such a state; what no process has stays, for a module to refuse."""
+        ...
+
+    def optimizer_states(self, optimizer: torch.optim.Optimizer) -> Mapping[str, Any]:
+        """As `states`, of the optimizer."""
+        ...
+
+    def load_optimizer(self, optimizer: torch.optim.Optimizer, whole: Mapping[str, Any]) -> None: ...
 
     def whole(self, tensor: Tensor) -> Tensor:
         """A weight or its state, all of it, as one process would have it."""
@@ -60,7 +85,40 @@ class Layout(Protocol):
         ...
 
 
-class Whole:
+class Alike:
+    """What is the same wherever every process has every name."""
+
+    module: nn.Module
+    pipeline: "Pipeline | None" = None
+
+    def norm(self, gradients: Sequence[Tensor]) -> Tensor:
+        raise NotImplementedError
+
+    def laid(self, whole: Tensor, like: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def lengths(self, gradients: Mapping[str, Tensor]) -> Mapping[str, float]:
+        return {name: float(self.norm([gradient])) for name, gradient in gradients.items()}
+
+    def states(self, own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        return own
+
+    def own(self, whole: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        own = self.module.state_dict()
+        return {name: self.laid(value, own[name]) if name in own else value for name, value in whole.items()}
+
+    def optimizer_states(self, optimizer: torch.optim.Optimizer) -> Mapping[str, Any]:
+        return optimizer.state_dict()
+
+    def load_optimizer(self, optimizer: torch.optim.Optimizer, whole: Mapping[str, Any]) -> None:
+        optimizer.load_state_dict(dict(whole))
+        for parameter, state in optimizer.state.items():
+            for name, value in state.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    state[name] = self.laid(value, parameter)
+
+
+class Whole(Alike):
     """Every process holds everything; gradients are summed over the ranks."""
 
     def __init__(self, module: nn.Module, ema_decay: float, ranks: Ranks, device: torch.device):
@@ -98,8 +156,21 @@ class Whole:
         pass
 
 
-def laid_out(module: nn.Module, config: TrainConfig, ranks: Ranks, device: torch.device) -> Layout:
+def placed(ranks: Ranks, config: TrainConfig, device: torch.device, name: str) -> Ranks:
+    """Of all that were launched, those that share rows; each may be several processes."""
+    if config.parallel.processes == 1:
+        return ranks
+    from headrace.train.parallel.grid import grid_of
+
+    return grid_of(config.parallel, ranks, device, name)
+
+
+def laid_out(module: nn.Module, config: TrainConfig, ranks: Ranks, device: torch.device, name: str) -> Layout:
     """As the config asks; with one process there is nothing to cut."""
+    if config.parallel.processes > 1:
+        from headrace.train.parallel.divided import Divided  # takes torch's pipelines a while to load
+
+        return Divided(module, ranks, device, name)
     if config.shard and ranks.size > 1:
         from headrace.train.sharded import Sharded  # takes FSDP's modules a while to load
 

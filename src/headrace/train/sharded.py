@@ -27,10 +27,10 @@ from torch.nn.utils import get_total_norm
 
 from headrace.train.average import Average
 from headrace.train.distributed import Ranks
-from headrace.train.layout import Losses
+from headrace.train.layout import Alike, Losses
 
 
-class Sharded:
+class Sharded(Alike):
     def __init__(self, module: nn.Module, ema_decay: float, ranks: Ranks, device: torch.device):
         self.given, self.ranks = module.to("cpu"), ranks
         ranks.copy_first(module)

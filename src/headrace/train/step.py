@@ -8,6 +8,7 @@ draw comes from (seed, "step", step, micro-batch[, rank]), so a step can be eval
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf, isfinite
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -16,9 +17,13 @@ from headrace.contracts.batch import Batch
 from headrace.contracts.errors import ConfigError, HeadraceError, listed
 from headrace.contracts.rng import seed_of
 from headrace.contracts.seams import Balancer, Learned, Loss, Services
+from headrace.nn.parallel.place import Divides
 from headrace.train.distributed import Ranks
 from headrace.train.layout import Layout
 from headrace.train.streams import Micro, readers
+
+if TYPE_CHECKING:
+    from headrace.train.parallel.pipeline import Pipeline
 
 Dealt = Sequence[tuple[Batch, bool]]
 """This rank's rows of a micro-batch, one batch a stream, and whether they are real (`Ranks.share`)."""
@@ -50,16 +55,14 @@ class Step:
         totals = self._totals(dealt) if len(micro) > 1 or self.ranks.size > 1 else None
         self.optimizer.zero_grad(set_to_none=True)
         report: dict[str, float] = {}
-        for number, batches in enumerate(dealt):
+        if self.layout.pipeline is not None:
+            report = self._through_stages(self.layout.pipeline, step, dealt, totals)
+        for number, batches in enumerate(dealt if self.layout.pipeline is None else ()):
             self._reseed(step, number)
             losses = self._losses(batches)
-            shares = {name: _share(loss.count, name, totals) for name, loss in losses.items()}
-            scale = {name: self.learned.weights.get(name, 1.0) * share for name, share in shares.items()}
-            weighted = {name: loss.mean * scale[name] for name, loss in losses.items()}
+            weighted, scale = self._weighted(losses, totals, report)
             reevaluate = self._reevaluation(step, batches, number, scale)
             self.balancer.backward(weighted, self._shared(losses), reevaluate)
-            for name, loss in losses.items():
-                report[name] = report.get(name, 0.0) + float(loss.mean.detach()) * shares[name]
         report = self.ranks.sum(report)
         self.layout.settle()
         norm = self.layout.norm([one.grad for one in self.layout.module.parameters() if one.grad is not None])
@@ -70,6 +73,34 @@ class Step:
         if hasattr(self.balancer, "after_step"):
             self.balancer.after_step(reevaluate)
         return report
+
+    def _through_stages(
+        self, pipeline: "Pipeline", step: int, dealt: Sequence[Dealt], totals: Mapping[str, float] | None
+    ) -> dict[str, float]:
+        """The backward as well, of a plain sum. Only the last stage has losses; the others hand their states on."""
+        objective, module = cast(Any, self.learned.objectives[0]), cast(Divides, self.layout.module)
+        inputs = [objective.inputs(batch) for ((batch, _),) in dealt]
+        report = dict.fromkeys(objective.counts(dealt[0][0][0]), 0.0)
+
+        def work(number: int) -> Tensor:
+            self._reseed(step, number)
+            if pipeline.place.last:
+                return torch.stack([*self._weighted(self._losses(dealt[number]), totals, report)[0].values()]).sum()
+            with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
+                return module.states(inputs[number])
+
+        pipeline([module.shape_of_states(one) for one in inputs], work)
+        return pipeline.told(report)
+
+    def _weighted(
+        self, losses: Mapping[str, Loss], totals: Mapping[str, float] | None, report: dict[str, float]
+    ) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """A micro-batch's losses as they are descended, and the factor of each; their part of the report is added to it."""
+        shares = {name: _share(loss.count, name, totals) for name, loss in losses.items()}
+        for name, loss in losses.items():
+            report[name] = report.get(name, 0.0) + float(loss.mean.detach()) * shares[name]
+        scale = {name: self.learned.weights.get(name, 1.0) * share for name, share in shares.items()}
+        return {name: loss.mean * scale[name] for name, loss in losses.items()}, scale
 
     def _dealt(self, batch: Batch) -> tuple[Batch, bool]:
         mine, real = self.ranks.share(batch)
@@ -98,8 +129,7 @@ class Step:
 
     def _reseed(self, step: int, number: int) -> None:
         """Dropout and objectives draw from this step's stream, whatever was drawn before."""
-        rank = (self.ranks.rank,) if self.ranks.size > 1 else ()
-        seed = seed_of(self.seed, "step", step, number, *rank)
+        seed = seed_of(self.seed, "step", step, number, *self.ranks.draws)
         # not torch.manual_seed, which walks the stack for every kind of device there might be
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
@@ -131,7 +161,7 @@ class Step:
         if not bad:
             return
         gradients = {name: one.grad for name, one in self.layout.module.named_parameters() if one.grad is not None}
-        lengths = {name: float(self.layout.norm([gradient])) for name, gradient in gradients.items()}
+        lengths = self.layout.lengths(gradients)
         raise NotFinite(
             f"{self.name}: {', '.join(bad)} at step {step}. {_largest(lengths)}"
             "Lower train.learning_rate, or look for such values in the data."

@@ -29,7 +29,8 @@ from headrace.train import checkpoint
 from headrace.train.checkpoint import Position
 from headrace.train.distributed import Ranks, launched
 from headrace.train.frozen import frozen
-from headrace.train.layout import laid_out, refuse_to_cut
+from headrace.train.layout import laid_out, placed, refuse_to_cut
+from headrace.train.parallel.refusals import refuse_what_cannot_be_divided, refuse_what_is_not_elementwise
 from headrace.train.precision import autocast_dtype
 from headrace.train.ramp import ramp_of
 from headrace.train.recompute import recomputing
@@ -78,7 +79,7 @@ def train(
     device = device_of(config.device)
     with ExitStack() as inside:
         inside.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
-        ranks, asked = inside.enter_context(launched()), inside.enter_context(noticed())
+        ranks, asked = placed(inside.enter_context(launched()), config, device, name), inside.enter_context(noticed())
         inside.enter_context(frozen(artifacts or {}, learned.module, device, name))
         inside.enter_context(recomputing(learned.module, name, on=config.recompute))
         return _Run(
@@ -102,15 +103,17 @@ class _Run:
         device: torch.device, asked: Asked,
     ):  # fmt: skip
         _refuse_impossible(learned, config, artifacts, name)
+        refuse_what_cannot_be_divided(learned, config, balancer, name)
         refuse_what_cannot_be_cut(learned, balancer, accumulate=config.accumulate, ranks=ranks.size, name=name)
         self.learned, self.config, self.name, self.run, self.balancer = learned, config, name, run, balancer
         self.validate, self.path, self.ranks, self.asked = validate, path, ranks, asked
         self.progress = progress if ranks.first else silent
         self.ramp, self.rounds = ramp_of(config, name), Rounds(learned.streams, name)
-        self.layout = laid_out(learned.module, config, ranks, device)
+        self.layout = laid_out(learned.module, config, ranks, device, name)
         module, self.average = self.layout.module, self.layout.average
         self.optimizer = maker_of(config, name)(module, config, seed=seed) if optimizer is None else optimizer(module)
         refuse_to_cut(self.optimizer, config, name)
+        refuse_what_is_not_elementwise(self.optimizer, config, name)
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
         services = Services(artifacts, torch.Generator(device), None if self.average is None else self.average.module)
         self.step = Step(
@@ -225,7 +228,7 @@ class _Run:
 
     def _stop_if_asked(self) -> None:
         by = self.asked.by
-        if not self.ranks.sum({"asked": float(by is not None)})["asked"]:
+        if not self.ranks.any(by is not None):
             return
         self._save()
         at = f"{self.name}: stopped after step {self.position.step}" + (f" by {by}" if by else "")

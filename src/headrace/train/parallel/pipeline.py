@@ -7,13 +7,15 @@ stage to stage, their gradients back. A stage holds the states of at most p - s 
 of a step. Every chunk's time is noted: `replayed` says from them how long stages wait for each other, on a clock of its own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from time import perf_counter, thread_time
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.distributed.pipelining import PipelineStage, Schedule1F1B, ScheduleGPipe
 
 from headrace.contracts.errors import ConfigError, HeadraceError
@@ -29,6 +31,20 @@ class Span:
     cpu_s: float
     start: float
     stop: float
+
+
+_NOTES: ContextVar[list[list[Span]] | None] = ContextVar("notes", default=None)
+
+
+@contextmanager
+def noted() -> Iterator[list[list[Span]]]:
+    """Inside, every step of this process's pipelines adds its chunks to the list."""
+    notes: list[list[Span]] = []
+    before = _NOTES.set(notes)
+    try:
+        yield notes
+    finally:
+        _NOTES.reset(before)
 
 
 class Pipeline:
@@ -53,7 +69,6 @@ class Pipeline:
         if key not in self.schedules:
             self.schedules[key] = self._schedule(*key)
         self.work = work
-        self.spans.clear()
         numbers = torch.arange(len(shapes), device=self.device)
         first = (numbers,) if self.place.first else ()
         try:
@@ -62,6 +77,16 @@ class Pipeline:
             if isinstance(error.__cause__, HeadraceError):
                 raise error.__cause__ from None
             raise
+        notes = _NOTES.get()
+        if notes is not None:
+            notes.append(list(self.spans))
+        self.spans.clear()
+
+    def told(self, values: dict[str, float]) -> dict[str, float]:
+        """Summed over the stages, which name the same ones."""
+        total = torch.tensor(list(values.values()), dtype=torch.float64)
+        distributed.all_reduce(total, group=self.group)
+        return dict(zip(values, total.tolist(), strict=True))
 
     def _schedule(self, micro: int, shape: tuple[int, ...]) -> Any:
         states = torch.empty(shape, dtype=self.dtype, device="meta")
@@ -159,7 +184,11 @@ def replayed(spans: Sequence[Sequence[Span]]) -> float:
     return 1 - busy / (len(spans) * max(clock))
 
 
-def waited(spans: Sequence[Span]) -> float:
-    """The share of this stage's step, by the wall's clock, outside its chunks: waiting, and sending and receiving."""
-    inside = sum(span.stop - span.start for span in spans)
-    return 1 - inside / (max(span.stop for span in spans) - min(span.start for span in spans))
+def waited(spans: Sequence[Sequence[Span]]) -> float:
+    """The idle share of a step by the wall's clock, from the first chunk's start to the last one's end: waiting and sending.
+
+    On a machine with fewer free cores than processes a chunk is also slowed down by the others, which this counts as work.
+    """
+    every = [span for own in spans for span in own]
+    inside = sum(span.stop - span.start for span in every)
+    return 1 - inside / (len(spans) * (max(span.stop for span in every) - min(span.start for span in every)))

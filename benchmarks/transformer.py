@@ -6,7 +6,7 @@ A 4-layer, 256-wide decoder over 4,096 tokens, rows of 256. "learned": learned p
 Face's GPT-2 and torch.nn.TransformerEncoder under a causal mask. "rope": RoPE, RMS norms, SwiGLU, no biases, against Llama.
 A step is forward, cross-entropy of every next token and backward; a round takes the median of a few. Generation: greedy, 8 rows,
 from 32 tokens. Rounds alternate; a ratio is the peer's CPU seconds over ours, the median over rounds: above 1, ours is faster.
-Also attention alone over one row of 4,096 tokens, forward: gathered blocks against the dense causal kernel.
+Attention alone is benchmarks/attention.py.
 """
 
 import argparse
@@ -29,9 +29,6 @@ from torch.nn.functional import cross_entropy
 
 from benchmarks.peers.running import ONE_THREAD, TRANSFORMERS
 from benchmarks.record import record
-from headrace.nn.attention.attend import attend
-from headrace.nn.attention.masks import BlockSparse, Causal, MaskSpec, Window
-from headrace.nn.attention.patterns import BlockPattern
 from headrace.nn.body.call import Inputs
 from headrace.nn.body.config import TransformerConfig
 from headrace.nn.body.transformer import Transformer
@@ -49,11 +46,6 @@ OURS = {
         dim=256, decoder_layers=4, heads=4, vocabulary=4096, norm="rms", activation="swiglu", hidden=683, bias="none", init="bert"
     ),
 }  # fmt: skip
-SPARSE = {
-    "block-sparse 64, local 4, stride 8": MaskSpec(Causal(), BlockSparse(BlockPattern(64, 4, 8, 8))),
-    "block-sparse 32, local 4, stride 4": MaskSpec(Causal(), BlockSparse(BlockPattern(32, 4, 4, 8))),
-    "window 256": MaskSpec(Causal(), Window(256)),
-}
 
 
 class Torch(nn.Module):
@@ -126,24 +118,6 @@ def theirs() -> dict[str, dict[str, float]]:
     return found
 
 
-@torch.inference_mode()
-def sparse(rounds: int, head_dim: int) -> dict[str, float]:
-    with seeded(0, "benchmark"):
-        q, k, v = torch.randn(3, 1, 8, 4096, head_dim)
-    dense: list[float] = []
-    gathered: dict[str, list[float]] = {name: [] for name in SPARSE}
-    for round in range(rounds + 1):  # the first warms up, and plans
-        of_dense = cpu_s(partial(attend, q, k, v, MaskSpec(Causal())))
-        for name, mask in SPARSE.items():
-            seconds = cpu_s(partial(attend, q, k, v, mask, backend="gathered"))
-            if round:
-                gathered[name].append(of_dense / seconds)
-        dense.extend([of_dense] * (round > 0))
-    found = {f"attention, head of {head_dim}, dense causal, cpu_s": round_to(statistics.median(dense))}
-    ratios = {name: statistics.median(each) for name, each in gathered.items()}
-    return found | {f"attention, head of {head_dim}, {name}, dense / ours": round_to(ratio) for name, ratio in ratios.items()}
-
-
 def round_to(value: float) -> float:
     return round(value, 4) if value < 1 else round(value, 2)
 
@@ -176,8 +150,6 @@ def main() -> None:
                     their[shape][f"{what}_s"] / my[shape][f"{what}_s"] for my, their in zip(mine, peers, strict=True)
                 ]  # fmt: skip
                 figures[f"{what}, {shape}, transformers / ours"] = round_to(statistics.median(ratios))
-    for head_dim in (32, 64):
-        figures |= sparse(2 * asked.rounds + 1, head_dim)
     record("transformer", figures)
 
 

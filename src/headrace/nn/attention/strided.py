@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import pad
 
 from headrace.nn.attention.patterns import BlockPattern
 
@@ -69,8 +68,9 @@ class _Row:
         self.diagonal = torch.zeros(unseen.shape, dtype=like.dtype).masked_fill(unseen, -torch.inf)[None, None]
 
     def blocks(self, x: Tensor) -> Tensor:
-        x = pad(x, (0, 0, 0, self.total * self.size - self.length))
-        return x.view(*x.shape[:2], self.total, self.size, x.shape[-1])
+        whole = x.new_empty(*x.shape[:2], self.total * self.size, x.shape[-1])  # `pad` would write all of it twice
+        whole[:, :, : self.length], whole[:, :, self.length :] = x, 0
+        return whole.view(*x.shape[:2], self.total, self.size, x.shape[-1])
 
     def row(self, blocks: Tensor) -> Tensor:
         return blocks.flatten(2, 3)[:, :, : self.length]
@@ -114,7 +114,8 @@ class _Strided(torch.autograd.Function):
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, pattern: BlockPattern) -> Tensor:
         cut, given = _Row(q, pattern), (q, k, v)
         q, k, v = (cut.blocks(x) for x in (q, k, v))
-        out = torch.zeros_like(q)
+        out = torch.empty_like(q)
+        out[:, :, cut.n :] = 0  # where only what lies behind the row's end is merged
         lse = q.new_zeros((*q.shape[:-1], 1), dtype=torch.promote_types(q.dtype, torch.float32))
         found, found_lse = flash(*(cut.beginning(x) for x in (q, k, v)), 0.0, True)
         cut.beginning(out).copy_(found)

@@ -44,7 +44,7 @@ def attend(
     block = block_of(mask) if places.aligned and not need_lse else 0
     if backend == "gathered" and not block:
         raise ValueError("Gathered blocks need a window, blockwise or block-sparse mask, one span of tokens, and no lse.")
-    if block and (backend == "gathered" or (backend == "auto" and pays(mask.fixed, q.shape[2], q.shape[1], block, pattern))):
+    if block and (backend == "gathered" or (backend == "auto" and pays(mask.fixed, q.shape[2], q.shape[1], block))):
         return gathered(q, k, v, mask, block, bias=bias, dropout=dropout), None
     groups = q.shape[1] // k.shape[1]
     if groups > 1:

@@ -24,9 +24,8 @@ TILE = 128
 """Queries that share their gathered keys."""
 BLOCK = 64
 LONG, SPARSE = 1024, 0.5
-"""Tokens, and share of the dense blocks, from which tiles were measured to be faster on a CPU: benchmarks/attention.py."""
-STRIDED_LONG, STRIDED_SPARSE = 512, 0.6
-"""The same of `strided`."""
+"""Tokens, and share of the dense blocks, from which it was measured to be faster on a CPU: benchmarks/attention.py. At 512
+tokens and one row the copies cost what the scores save."""
 
 
 class Tile(NamedTuple):
@@ -82,18 +81,14 @@ def alone(mask: MaskSpec) -> BlockPattern | None:
 
 
 @lru_cache(maxsize=64)
-def pays(mask: MaskSpec, length: int, heads: int, size: int, pattern: BlockPattern | None) -> bool:
-    """Whether so little of a long row is left that gathering is faster than the dense kernel on a CPU.
-
-    mask: as for `plan`. pattern: where that is all that is asked.
-    """
-    long, sparse = (STRIDED_LONG, STRIDED_SPARSE) if pattern else (LONG, SPARSE)
-    if length < long:
+def pays(mask: MaskSpec, length: int, heads: int, size: int) -> bool:
+    """Whether so little of a long row is left that gathering is faster than the dense kernel on a CPU. mask: as for `plan`."""
+    if length < LONG:
         return False
     n = -(-length // size)
     whole = MaskSpec(*(rule for rule in mask.rules if isinstance(rule, Causal)))
     share = mask.blocks(n, size, heads).float().mean() / whole.blocks(n, size, heads).float().mean()
-    return float(share) <= sparse
+    return float(share) <= SPARSE
 
 
 @lru_cache(maxsize=8)

@@ -6,6 +6,7 @@ RECIPES = {
     "character_flywheel": "headrace.recipes.character_flywheel",
     "lex": "headrace.recipes.lex",
     "lr_law": "headrace.recipes.lr_law",
+    "mt_nlg": "headrace.recipes.mt_nlg",
     "s2_attention": "headrace.recipes.s2_attention",
     "sasrec": "headrace.recipes.sasrec",
     "xmoe": "headrace.recipes.xmoe",

@@ -1,5 +1,8 @@
 """What processes of a layout do; started by the tests beside it with `together`."""
 
+import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,7 @@ from torch import distributed
 
 from headrace.contracts.rng import rng
 from headrace.contracts.seams import Learned, Services
-from headrace.contracts.training import TrainConfig
+from headrace.contracts.training import ParallelConfig, TrainConfig
 from headrace.nn.body.config import RoutingConfig, TransformerConfig
 from headrace.nn.body.transformer import Transformer
 from headrace.nn.parallel.place import Place
@@ -144,3 +147,9 @@ def measured(parallel, micro):
     with saved, noted() as steps:
         train(learned, config, seed=0, optimizer=optimizer)
     return held(kept["part"], kept["optimizer"], saved), steps
+
+
+if __name__ == "__main__":  # under torchrun: two trainings of one launch, and the threads that are left
+    losses = [run(ParallelConfig(pipeline=2), epochs=2)[0], run(ParallelConfig(tensor=2), epochs=2)[0]]
+    threads = [task.read_text().strip() for task in Path("/proc/self/task").glob("*/comm")]
+    Path(sys.argv[1], f"{os.environ['RANK']}.json").write_text(json.dumps({"losses": losses, "threads": threads}))

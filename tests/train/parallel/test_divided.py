@@ -1,6 +1,11 @@
 """Real processes against one, in float64, where the order of a sum shows only far behind the comma."""
 
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +23,9 @@ from headrace.train.parallel.refusals import refuse_what_cannot_be_divided, refu
 from headrace.train.trainer import train
 from tests.train.parallel.across import Words, body_of, broken, drawn, many, resumed, run, whole_logits
 from tests.train.small import learned as small
+from tests.train.test_distributed import free_port
 
+ROOT = Path(__file__).resolve().parents[3]
 ALL = ParallelConfig(tensor=2, pipeline=2)
 
 
@@ -44,6 +51,21 @@ def test_bodies_of_every_kind_ramps_recomputation_and_validation_are_one_process
         for found in together(many, 4, parallel):
             for name, one in expected.items():
                 same(found[name], *one)
+
+
+def test_torchrun_starts_one_layout_after_another_and_leaves_no_thread(tmp_path):
+    command = ["torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1", f"--master-port={free_port()}"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    ran = subprocess.run(
+        [sys.executable, "-m", *command, "-m", "tests.train.parallel.across", str(tmp_path)],
+        cwd=ROOT, env=env, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    losses, _ = run(ParallelConfig(), epochs=2)
+    for rank in (0, 1):
+        found = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert found["losses"] == [pytest.approx(losses, rel=1e-10)] * 2
+        assert [name for name in found["threads"] if "gloo" in name] == []
 
 
 def same(found, losses, weights):

@@ -1,3 +1,4 @@
+import gc
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis.strategies import integers, sampled_from
 
 from headrace.contracts.errors import ConfigError
+from headrace.nn.body.call import Inputs
 from headrace.nn.body.config import TransformerConfig
 from headrace.nn.body.transformer import Transformer
 from headrace.train.parallel.layouts import demanded, shape_of
@@ -124,8 +126,6 @@ def test_a_layer_keeps_what_is_counted():
 
 
 def saved_numbers(of):
-    from headrace.nn.body.call import Inputs
-
     body, kept = Transformer(of, "decoder"), {}
     own = {one.untyped_storage().data_ptr() for one in body.parameters()}
 
@@ -137,6 +137,26 @@ def saved_numbers(of):
         out = body(Inputs(vectors=torch.randn(1, 32, 64, requires_grad=True))).last
     assert out.requires_grad
     return sum(one.untyped_storage().nbytes() // 4 for place, one in kept.items() if place not in own and one.is_floating_point())
+
+
+def test_a_layer_that_runs_again_keeps_its_input():
+    """Of one layer more, all that Python holds after the forward: torch's checkpoints keep what they keep in its closures."""
+    more, fewer = (alive_after_forward(layers) for layers in (3, 2))
+    assert more - fewer == 32 * 64 * 4 + torch.get_rng_state().nbytes, "d numbers a token, and where draws stood"
+
+
+def alive_after_forward(layers):
+    of = TransformerConfig(decoder_layers=layers, dim=64, heads=4, length=32, position="learned")
+    body = Transformer(of, "decoder")
+    body.stack.recompute = True
+    own = {one.untyped_storage().data_ptr() for one in body.parameters()}
+    gc.collect()
+    before = {id(one) for one in gc.get_objects() if issubclass(type(one), torch.Tensor)}
+    out = body(Inputs(vectors=torch.randn(1, 32, 64, requires_grad=True))).last
+    kept = [one for one in gc.get_objects() if issubclass(type(one), torch.Tensor) and id(one) not in before]
+    storages = {one.untyped_storage().data_ptr(): one.untyped_storage().nbytes() for one in kept}
+    assert out.requires_grad
+    return sum(size for place, size in storages.items() if place not in own)
 
 
 def test_shapes_are_inferred_in_one_proportion():

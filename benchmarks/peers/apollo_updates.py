@@ -1,14 +1,11 @@
-"""apollo-torch 1.0.3 step by step on given gradients: where its weights go, the projections it drew, and what a step takes.
+"""apollo-torch 1.0.3 step by step on given gradients: where its weights go, and the projections it drew.
 
 INPUT: weight.NAME and gradient.NAME [steps, ...]. OUTPUT: weights.NAME [steps, ...] and normal.NAME [refreshes, ...].
-SETTINGS: rank, scaling, scale (its own, the square of α), lr, weight_decay, refresh_every; timed: so many steps are only timed,
-over the same gradients again and again.
+SETTINGS: rank, scaling, scale (its own, the square of α), lr, weight_decay, refresh_every. FIGURES: steps.
 """
 
 import json
-import statistics
 import sys
-import time
 import warnings
 from typing import Any
 
@@ -37,16 +34,11 @@ def main() -> None:
     steps = len(next(value for name, value in arrays.items() if name.startswith("gradient.")))
     after: dict[str, list[np.ndarray]] = {name: [] for name in weights}
     normal: dict[str, list[np.ndarray]] = {name: [] for name in weights}
-    taken = []
-    for step in range(settings.get("timed", steps)):
+    for step in range(steps):
         for name, weight in weights.items():
-            weight.grad = arrays[f"gradient.{name}"][step % steps]
-        started = time.process_time()
+            weight.grad = arrays[f"gradient.{name}"][step]
         optimizer.step()
-        taken.append(time.process_time() - started)
         for name, weight in weights.items():
-            if settings.get("timed"):
-                continue
             after[name].append(weight.detach().numpy().copy())
             if step % settings["refresh_every"] == 0 and "projector" in optimizer.state[weight]:
                 drawn = optimizer.state[weight]["projector"].ortho_matrix * settings["rank"] ** 0.5
@@ -54,14 +46,7 @@ def main() -> None:
     kept: dict[str, Any] = {f"weights.{name}": np.stack(values) for name, values in after.items() if values}
     kept |= {f"normal.{name}": np.stack(values) for name, values in normal.items() if values}
     np.savez(sys.argv[2], **kept)
-    print(json.dumps({"step_s": statistics.median(taken[len(taken) // 4 :]), "state_bytes": state_bytes(optimizer)}))
-
-
-def state_bytes(optimizer: torch.optim.Optimizer) -> int:
-    """Tensors of its state, and the projections that it keeps."""
-    held = [value for state in optimizer.state.values() for value in state.values()]
-    held += [one.ortho_matrix for one in held if hasattr(one, "ortho_matrix")]
-    return sum(one.numel() * one.element_size() for one in held if isinstance(one, torch.Tensor))
+    print(json.dumps({"steps": steps}))
 
 
 if __name__ == "__main__":

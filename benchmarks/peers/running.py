@@ -76,6 +76,11 @@ APOLLO_TORCH = Peer(
     "apollo-torch-1.0.3",
     ("apollo-torch==1.0.3", "torch==2.13.0", "numpy==2.4.6", "transformers==5.23.0", "bitsandbytes==0.50.2"),
 )
+BITSANDBYTES = Peer("bitsandbytes-0.50.2", ("bitsandbytes==0.50.2", "torch==2.13.0", "numpy==2.4.6"))
+GALORE_TORCH = Peer(
+    "galore-torch-1.0",
+    ("galore-torch==1.0", "torch==2.13.0", "numpy==2.4.6", "transformers==5.23.0", "bitsandbytes==0.50.2"),
+)
 IMPLICIT = Peer("implicit-0.7.3", ("implicit==0.7.3", "numpy==2.4.6", "scipy==1.17.1"))
 IR_MEASURES = Peer("ir-measures-0.4.3", ("ir-measures==0.4.3", "pytrec-eval-terrier==0.5.11", "numpy==2.4.6"))
 RECBOLE = Peer(
@@ -84,4 +89,5 @@ RECBOLE = Peer(
 )
 RECTOOLS_METRICS = Peer("rectools-metrics-0.19.0", ("rectools==0.19.0",))
 RECTOOLS = Peer("rectools-0.19.0", ("rectools[torch]==0.19.0", "torch==2.13.0"))
+TORCHAO = Peer("torchao-0.18.0", ("torchao==0.18.0", "torch==2.13.0", "numpy==2.4.6"))
 TRANSFORMERS = Peer("transformers-5.23.0", ("transformers==5.23.0", "torch==2.13.0", "numpy==2.4.6"))

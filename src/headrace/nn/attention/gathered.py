@@ -56,7 +56,7 @@ def gathered(
         return strided(q, k, v, pattern)
     fixed, by_row = mask.fixed, MaskSpec(*(rule for rule in mask.rules if rule.by_row))
     n = -(-length // size)
-    k, v = (pad(x, (0, 0, 0, n * size - length)).view(batch, -1, n, size * width) for x in (k, v))
+    k, v = (pad(x, (0, 0, 0, n * size - length)).reshape(batch, -1, n, size * width) for x in (k, v))
     head = torch.arange(heads, device=q.device)[:, None] // (heads // k.shape[1])
     out = []
     for tile in plan(fixed, length, heads, size, q.device):

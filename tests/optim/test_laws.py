@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from headrace.contracts.errors import ConfigError, DataError
 from headrace.contracts.rng import rng
 from headrace.contracts.training import TrainConfig
-from headrace.optim.laws import best_rate, fit_law
+from headrace.optim.laws import best_rate, fit_law, with_rate_of_law
 
 LENGTHS = (1e5, 2e5, 4e5)
 GRID = np.array([1e-4 * 2.0**step for step in range(12)])
@@ -64,3 +64,12 @@ def test_it_sets_a_training_rate_at_its_own_batch_alone():
     assert (config.schedule, config.learning_rate) == ("cosine", law(4e5))
     with pytest.raises(ConfigError, match="fitted at 512 tokens a step, and 256 were asked for"):
         law.applied(TrainConfig(), length=4e5, batch=256)
+
+
+def test_a_training_section_takes_the_law_itself():
+    law = fit_law(LENGTHS, np.tile(GRID, (3, 1)), bowls(0.5), batch=512)
+    asked = TrainConfig(rate_law=law.settings, accumulate=4)
+    assert with_rate_of_law(asked, 800, "lm").learning_rate == pytest.approx(law(800 * 512))
+    assert with_rate_of_law(TrainConfig(), 800, "lm") == TrainConfig()
+    with pytest.raises(ConfigError, match="lm: train.rate_law was fitted at 512 a step and train.ramp_steps is 10"):
+        with_rate_of_law(TrainConfig(rate_law=law.settings, accumulate=4, ramp_steps=10), 800, "lm")

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from headrace.balance.equal import Equal
 from headrace.contracts.errors import ArtifactError, ConfigError, HeadraceError
 from headrace.contracts.seams import Loss
-from headrace.contracts.training import TrainConfig
+from headrace.contracts.training import RateLawConfig, TrainConfig
 from headrace.optim.schedules import factor
 from headrace.train.trainer import train
 from tests.train.small import CONFIG, Rows, Squared, Stopped, learned, model_of, weights
@@ -436,3 +436,11 @@ def test_each_step_has_draws_of_its_own():
     train(learned(objectives=[objective]), TrainConfig(epochs=2, accumulate=2, device="cpu"), seed=0)
     assert len(draws) == 10
     assert len({own for own, _ in draws}) == len({own for _, own in draws}) == 10, "of each micro-batch as well"
+
+
+def test_the_rate_may_come_from_a_law_for_a_run_as_long_as_this_one():
+    law, steps = RateLawConfig(constant=0.4, beta=0.5, batch=8), CONFIG.epochs * 5
+    by_law, by_hand = learned(), learned()
+    train(by_law, replace(CONFIG, rate_law=law, schedule="cosine"), seed=0)
+    train(by_hand, replace(CONFIG, learning_rate=0.4 * (steps * 8) ** -0.5, schedule="cosine"), seed=0)
+    assert weights(by_law.module).equal(weights(by_hand.module))

@@ -27,6 +27,18 @@ class ParallelConfig:
 
 
 @config
+class RateLawConfig:
+    """The peak rate of a run of D tokens (rows, events) is constant · D^(-beta), as `headrace.optim.laws` fits it.
+
+    batch: so many of them a step, at which it was fitted and holds.
+    """
+
+    constant: Annotated[float, Gt(0)]
+    beta: float
+    batch: Annotated[int, Gt(0)]
+
+
+@config
 class TrainConfig:
     """epochs: at most. patience: epochs without a better validation value before it stops; the best epoch's weights are kept.
 
@@ -41,7 +53,8 @@ class TrainConfig:
     optimizer: a name of `headrace.optim`, or an import path "package.module:Class"; optimizer_settings: its own keys.
 
     schedule: of the learning rate over `epochs` (`headrace.optim.schedules`), whose peak is learning_rate: warmup_steps to get
-    there, final_share of it left at the end, decay_share of the steps to get down (wsd alone).
+    there, final_share of it left at the end, decay_share of the steps to get down (wsd alone). rate_law: in place of
+    learning_rate, the rate that a law gives for a run as long as this one.
 
     ema_decay: above 0, objectives are given an average of the weights, which moves by 1 - ema_decay a step; keep_ema: it is what
     is validated and kept.
@@ -52,6 +65,7 @@ class TrainConfig:
     optimizer: str = "adamw"
     optimizer_settings: Mapping[str, bool | int | float | str] = field(default_factory=dict)
     learning_rate: Annotated[float, Gt(0)] = 1e-3
+    rate_law: RateLawConfig | None = None
     schedule: Schedule = "constant"
     warmup_steps: Annotated[int, Ge(0)] = 0
     final_share: Annotated[float, Ge(0), Le(1)] = 0.0

@@ -21,7 +21,7 @@ import numpy as np
 from headrace.contracts.errors import ConfigError, DataError
 from headrace.contracts.requests import Float64
 from headrace.contracts.rng import rng
-from headrace.contracts.training import TrainConfig
+from headrace.contracts.training import RateLawConfig, TrainConfig
 
 WINDOW = 2
 """Rates on either side of the least loss that the quadratic is fitted to."""
@@ -48,6 +48,24 @@ class RateLaw:
                 f"the rate's law was fitted at {self.batch} tokens a step, and {batch} were asked for. Fit it there."
             )
         return replace(train, learning_rate=self(length))
+
+    @property
+    def settings(self) -> RateLawConfig:
+        """As [retrieve.sasrec.train] takes it: rate_law = { constant = ..., beta = ..., batch = ... }."""
+        return RateLawConfig(constant=self.constant, beta=self.beta, batch=self.batch)
+
+
+def with_rate_of_law(train: TrainConfig, steps: int, name: str) -> TrainConfig:
+    """The same settings with the rate that its law, where it has one, gives for a run of so many steps."""
+    law = train.rate_law
+    if law is None:
+        return train
+    if train.ramp_steps:
+        raise ConfigError(
+            f"{name}: train.rate_law was fitted at {law.batch} a step and train.ramp_steps is {train.ramp_steps}: the steps "
+            "grow, and the law holds for steps of one size. Set ramp_steps = 0, or learning_rate in place of the law."
+        )
+    return replace(train, learning_rate=law.constant * (steps * law.batch) ** -law.beta)
 
 
 def best_rate(rates: Float64, losses: Float64) -> float:

@@ -23,6 +23,7 @@ from headrace.contracts.errors import ArtifactError, ConfigError, HeadraceError
 from headrace.contracts.progress import Progress, silent
 from headrace.contracts.seams import Balancer, Learned, Services
 from headrace.contracts.training import TrainConfig
+from headrace.optim.laws import with_rate_of_law
 from headrace.optim.makers import maker_of
 from headrace.optim.schedules import factor
 from headrace.train import checkpoint
@@ -105,10 +106,11 @@ class _Run:
         _refuse_impossible(learned, config, artifacts, name)
         refuse_what_cannot_be_divided(learned, config, balancer, name)
         refuse_what_cannot_be_cut(learned, balancer, accumulate=config.accumulate, ranks=ranks.size, name=name)
+        self.ramp, self.rounds = ramp_of(config, name), Rounds(learned.streams, name)
+        config = with_rate_of_law(config, self.ramp.steps_of(config.epochs, len(learned.batches.epoch(0))), name)
         self.learned, self.config, self.name, self.run, self.balancer = learned, config, name, run, balancer
         self.validate, self.path, self.ranks, self.asked = validate, path, ranks, asked
         self.progress = progress if ranks.first else silent
-        self.ramp, self.rounds = ramp_of(config, name), Rounds(learned.streams, name)
         self.layout = laid_out(learned.module, config, ranks, device, name)
         module, self.average = self.layout.module, self.layout.average
         self.optimizer = maker_of(config, name)(module, config, seed=seed) if optimizer is None else optimizer(module)

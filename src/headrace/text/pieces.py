@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from headrace.contracts.requests import Bool, Int32, Int64
 from headrace.data.tokens import Tokens
 
+_AT_ONCE = 1_000  # documents: bounds the memory, some 20 bytes for each of theirs
+
 
 class Pieces:
     def __init__(self, pieces: list[bytes], *, lead: bool):
@@ -21,12 +23,18 @@ class Pieces:
 
     def texts(self, tokens: Tokens) -> list[str]:
         """Bytes that are no UTF-8, as a model may write them, are read as U+FFFD."""
-        lengths = self.lengths[tokens.ids]
+        found: list[str] = []
+        for begin in range(0, len(tokens), _AT_ONCE):
+            part = tokens.offsets[begin : begin + _AT_ONCE + 1]
+            found += self._texts(tokens.ids[part[0] : part[-1]], part - part[0])
+        return found
+
+    def _texts(self, ids: Int32, offsets: Int64) -> list[str]:
+        lengths = self.lengths[ids]
         ends = np.concatenate([[0], np.cumsum(lengths)])
-        place = np.arange(ends[-1]) + np.repeat(self._offsets[tokens.ids] - ends[:-1], lengths)
+        place = np.arange(ends[-1]) + np.repeat(self._offsets[ids] - ends[:-1], lengths)
         flat = self._flat[place].tobytes()
-        cuts = ends[tokens.offsets].tolist()
-        found = [flat[begin:end] for begin, end in pairwise(cuts)]
+        found = [flat[begin:end] for begin, end in pairwise(ends[offsets].tolist())]
         return [(text.removeprefix(b" ") if self.lead else text).decode(errors="replace") for text in found]
 
     def spans(self, tokens: Tokens, texts: list[str]) -> Int32:

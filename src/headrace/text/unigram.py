@@ -89,7 +89,11 @@ def train_unigram(texts: list[str], size: int, coverage: float) -> Unigram:
 
 def _lines(counts: list[tuple[str, int]]) -> Iterator[str]:
     """Word and count, as the library reads them. It proposes as a piece only what it meets twice among different lines, so a word
-    that is not rare stands in two more, before and behind its neighbour in the list; both are taken off its count."""
-    often = [word for word, count in counts if count > 2]
+    that is not rare and begins with a space stands in two more, before and behind its neighbour; both are taken off its count."""
+    often = [word for word, count in counts if _often(word, count)]
     yield from (f"{word}{after}\t1" for word, after in zip(often, [*often[1:], *often[:1]], strict=True))
-    yield from (f"{word}\t{count - 2 if count > 2 else count}" for word, count in counts)
+    yield from (f"{word}\t{count - 2 * _often(word, count)}" for word, count in counts)
+
+
+def _often(word: str, count: int) -> bool:
+    return count > 2 and word.startswith(" ")

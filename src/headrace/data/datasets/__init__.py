@@ -22,6 +22,7 @@ _MODULES = {
     "imdb-reviews": "headrace.data.datasets.imdb_reviews",
     "multi30k": "headrace.data.datasets.multi30k",
     "sst2": "headrace.data.datasets.sst2",
+    "uss-satisfaction": "headrace.data.datasets.uss_satisfaction",
 }
 
 

@@ -23,7 +23,7 @@ from headrace.train.parallel.measure import Saved, held
 from headrace.train.parallel.pipeline import noted
 from headrace.train.trainer import train
 
-WORDS, LENGTH, ROWS, MICRO = 37, 8, 2, 4
+WORDS, LENGTH, ROWS, MICRO = 37, 8, 2, 2
 BODIES = {
     "sub": {"norm_place": "sub", "init": "magneto", "activation": "swiglu", "norm": "rms", "kv_heads": 2, "tie": False},
     "post": {"norm_place": "post", "position": "t5", "bias": "feed_forward", "window": 6},
@@ -60,14 +60,14 @@ def body_of(body="plain", dtype=torch.float64, **more):
         return Transformer(of, "decoder").to(dtype)
 
 
-def run(parallel, body="plain", epochs=10, stop_at=None, path=None, validate=False, **more):
+def run(parallel, body="plain", epochs=10, stop_at=None, path=None, validate=False, micro=MICRO, **more):
     """(each epoch's losses, weights after the last), float64."""
     module = body_of(body)
     config = TrainConfig(
         epochs=epochs,
         learning_rate=3e-3,
         weight_decay=0.1,
-        accumulate=MICRO,
+        accumulate=micro,
         clip_norm=0.5,
         parallel=parallel,
         device="cpu",
@@ -80,26 +80,25 @@ def run(parallel, body="plain", epochs=10, stop_at=None, path=None, validate=Fal
 
 
 def many(parallel):
-    """Bodies of other kinds, a ramp, recomputation, a validation, in one go; few steps of each."""
-    found = {name: run(parallel, name, epochs=2) for name in BODIES}
-    found["ramp"] = run(parallel, epochs=2, ramp_steps=4, schedule="linear", warmup_steps=2)
-    found["recompute"] = run(parallel, epochs=2, recompute=True)
-    found["validated"] = run(parallel, epochs=3, validate=True, patience=3)
+    """Bodies of other kinds, a ramp, recomputation, a validation, in one go; few steps each."""
+    found = {name: run(parallel, name, epochs=1) for name in BODIES}
+    growing = {"micro": 4, "ramp_steps": 4, "schedule": "linear", "warmup_steps": 2}
+    found["plain"] = run(parallel, epochs=2, recompute=True, validate=True, patience=2, **growing)
     return found
 
 
 def broken(parallel, folder, name):
-    """An unbroken run, and one that is broken off in the middle of its third epoch."""
-    whole = run(parallel, epochs=4, path=Path(folder) / f"{name}-whole")
+    """An unbroken run, and one that is broken off in the middle of its second epoch."""
+    whole = run(parallel, epochs=3, path=Path(folder) / f"{name}-whole")
     try:
-        run(parallel, epochs=4, path=Path(folder) / name, stop_at=5 * MICRO + 1, checkpoint_every_steps=1)
+        run(parallel, epochs=3, path=Path(folder) / name, stop_at=3 * MICRO + 1, checkpoint_every_steps=1)
     except Stop:
         return whole
     raise AssertionError
 
 
 def resumed(parallel, folder, name):
-    return run(parallel, epochs=4, path=Path(folder) / name, checkpoint_every_steps=1)
+    return run(parallel, epochs=3, path=Path(folder) / name, checkpoint_every_steps=1)
 
 
 def drawn():

@@ -36,21 +36,26 @@ def alone():
 
 @pytest.mark.parametrize(
     ("parallel", "processes"),
-    [(ParallelConfig(tensor=2), 2), (ParallelConfig(pipeline=2), 2), (ParallelConfig(), 2), (ALL, 4), (ALL, 8)],
-    ids=["tensor 2", "pipeline 2", "data 2", "tensor 2 x pipeline 2", "2 x 2 x 2"],
+    [(ParallelConfig(tensor=2), 2), (ParallelConfig(pipeline=2), 2), (ALL, 8)],
+    ids=["tensor 2", "pipeline 2", "2 x 2 x 2"],
 )
 def test_a_layout_is_one_process(alone, parallel, processes):
-    """20 steps: losses, and weights on every process."""
+    """20 steps: losses, and weights on every process. Replicas alone are in test_distributed.py."""
     for found in together(run, processes, parallel):
         same(found, *alone)
 
 
 def test_bodies_of_every_kind_ramps_recomputation_and_validation_are_one_process():
     expected = many(ParallelConfig())
-    for parallel in (ALL, ParallelConfig(pipeline=4)):  # of which the stages in the middle have neither end
-        for found in together(many, 4, parallel):
-            for name, one in expected.items():
-                same(found[name], *one)
+    for found in together(many, 4, ALL):
+        for name, one in expected.items():
+            same(found[name], *one)
+
+
+def test_stages_in_the_middle_have_neither_end():
+    alone = run(ParallelConfig(), "post", 1, micro=4)
+    for found in together(run, 4, ParallelConfig(pipeline=4), "post", 1, None, None, False, 4):
+        same(found, *alone)
 
 
 def test_torchrun_starts_one_layout_after_another_and_leaves_no_thread(tmp_path):

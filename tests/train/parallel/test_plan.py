@@ -172,6 +172,10 @@ def test_what_cannot_work_says_why_and_what_would():
         best(8)
     with pytest.raises(ConfigError, match="no layout of 3,361 GPUs is possible: .*equal stages.* GPUs would do"):
         best(3_361)
+    with pytest.raises(ConfigError, match="No number of such GPUs would do: raise --batch, or take a smaller model"):
+        demanded(shape_of(1e15), 50_000, rows=1_920, micro=1, recompute="auto", machine=Machine())
+    with pytest.raises(ConfigError, match="At most 88 GPUs have something to do: raise --batch"):
+        demanded(shape_of(1e9), 96, rows=1, micro=1, recompute="auto", machine=Machine())
     with pytest.raises(ConfigError, match=r"--params is 1e\+06, and 1 layers .* smaller --vocabulary"):
         shape_of(1e6)
     with pytest.raises(ConfigError, match="100 wide is no multiple of .* Give --heads"):

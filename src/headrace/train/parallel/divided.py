@@ -46,7 +46,7 @@ class Divided:
         self.pipeline: Pipeline | None = None
         if self.place.stages > 1:
             kind = next(self.module.parameters()).dtype
-            self.pipeline = Pipeline(self.module, self.place, ranks.stages, device, kind)  # type: ignore[arg-type]
+            self.pipeline = Pipeline(self.module, self.place, ranks.stages, device, kind)
         for one in module.parameters():
             one.grad, one.data = None, one.data.new_empty(0)
 

@@ -16,7 +16,8 @@ from headrace.train.parallel.plan import GB, Batch, Layout, Machine, Shape, Step
 Recompute = Literal["auto", "always", "never"]
 ASPECT = 195
 HEAD_WIDTHS = (160, 128, 96, 64)
-_FURTHEST, _EVENLY, _NEAR, _ROUNDED = 64, 8, 0.1, 0.06
+_EVENLY, _NEAR, _ROUNDED = 8, 0.1, 0.06
+_WAYS: dict[Recompute, tuple[bool, ...]] = {"auto": (False, True), "always": (True,), "never": (False,)}
 
 
 @dataclass(frozen=True)
@@ -50,19 +51,18 @@ class Found:
 
 def search(shape: Shape, gpus: int, *, rows: int, micro: int, recompute: Recompute, machine: Machine) -> Found:
     """Every layout of exactly `gpus`."""
-    ways = {"auto": (False, True), "always": (True,), "never": (False,)}[recompute]
     options, refused = [], Counter[str]()
     for layout in _products(gpus):
         reason = why_not(shape, layout, rows=rows, micro=micro, machine=machine)
         if reason:
             refused[reason] += 1
             continue
-        for again in ways:
+        for again in _WAYS[recompute]:
             batch = Batch(rows, micro, again)
             stage, parts = peak(shape, layout, batch)
-            fits = sum(parts.values()) <= machine.memory_gb * GB * machine.share
+            enough = sum(parts.values()) <= machine.memory_gb * GB * machine.share
             share = bubble(layout.pipeline, batch.micro_batches(layout))
-            options.append(Option(layout, batch, stage, parts, step_time(shape, layout, batch, machine), share, fits))
+            options.append(Option(layout, batch, stage, parts, step_time(shape, layout, batch, machine), share, enough))
     best_first = sorted(options, key=lambda one: (not one.fits, one.time.seconds if one.fits else one.memory_gb))
     return Found(best_first, dict(refused))
 
@@ -91,14 +91,36 @@ def demanded(shape: Shape, gpus: int, *, rows: int, micro: int, recompute: Recom
         why += f"{planned} of {machine.memory_gb:g} GB may be planned"
     else:
         why = f"no layout of {gpus:,} GPUs is possible: " + "; ".join(found.refused)
-    more = (range(1, _FURTHEST * machine.node_gpus) if gpus < machine.node_gpus else range(machine.node_gpus, _FURTHEST * gpus,
-            machine.node_gpus))  # fmt: skip
-    enough = next((n for n in more if n > gpus and search(shape, n, rows=rows, micro=micro, recompute=recompute,
-                   machine=machine).best), None)  # fmt: skip
-    cure = (
-        f"{enough:,} GPUs would do" if enough else "No number of such GPUs up to 64 times as many would do: take a smaller model"
-    )
+    numbers = sorted(possible(shape, rows=rows, micro=micro, recompute=recompute, machine=machine))
+    enough = next((n for n in numbers if n > gpus), None)
+    if enough:
+        cure = f"{enough:,} GPUs would do"
+    elif numbers:
+        cure = f"At most {numbers[-1]:,} GPUs have something to do: raise --batch"
+    else:
+        cure = "No number of such GPUs would do: raise --batch, or take a smaller model"
     raise ConfigError(f"plan: {why}. {cure}{'' if recompute != 'never' else ', or let layers be recomputed'}.")
+
+
+def possible(shape: Shape, *, rows: int, micro: int, recompute: Recompute, machine: Machine) -> set[int]:
+    """Every number of GPUs, of one machine or of whole ones, that some layout fits."""
+    layouts = (
+        Layout(tensor, pipeline, data)
+        for tensor in divisors(machine.node_gpus)
+        for pipeline in divisors(shape.layers)
+        for data in divisors(rows)
+    )
+    return {
+        layout.gpus
+        for layout in layouts
+        if (layout.gpus < machine.node_gpus or layout.gpus % machine.node_gpus == 0)
+        and not why_not(shape, layout, rows=rows, micro=micro, machine=machine)
+        and any(fits(shape, layout, Batch(rows, micro, again), machine) for again in _WAYS[recompute])
+    }
+
+
+def fits(shape: Shape, layout: Layout, batch: Batch, machine: Machine) -> bool:
+    return sum(peak(shape, layout, batch)[1].values()) <= machine.memory_gb * GB * machine.share
 
 
 def shape_of(
@@ -141,9 +163,11 @@ def _evenly(exact: float) -> int:
     return max(round(exact / HEAD_WIDTHS[-1]), 1) * HEAD_WIDTHS[-1]
 
 
+def divisors(n: int) -> list[int]:
+    return [one for one in range(1, n + 1) if n % one == 0]
+
+
 def _products(gpus: int) -> Iterator[Layout]:
-    divisors = [one for one in range(1, gpus + 1) if gpus % one == 0]
-    for tensor in divisors:
-        for pipeline in divisors:
-            if gpus % (tensor * pipeline) == 0:
-                yield Layout(tensor, pipeline, gpus // (tensor * pipeline))
+    for tensor in divisors(gpus):
+        for pipeline in divisors(gpus // tensor):
+            yield Layout(tensor, pipeline, gpus // (tensor * pipeline))

@@ -6,8 +6,10 @@ RECIPES = {
     "character_flywheel": "headrace.recipes.character_flywheel",
     "lex": "headrace.recipes.lex",
     "lr_law": "headrace.recipes.lr_law",
+    "magneto": "headrace.recipes.magneto",
     "mt_nlg": "headrace.recipes.mt_nlg",
     "s2_attention": "headrace.recipes.s2_attention",
     "sasrec": "headrace.recipes.sasrec",
+    "torchscale": "headrace.recipes.torchscale",
     "xmoe": "headrace.recipes.xmoe",
 }

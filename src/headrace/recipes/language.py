@@ -27,7 +27,6 @@ from headrace.artifacts.store import Draft, Store
 from headrace.build.graph import Graph
 from headrace.contracts.batch import Batch
 from headrace.contracts.config import as_dict, config, digest
-from headrace.contracts.errors import HeadraceError
 from headrace.contracts.requests import Float64, Int64
 from headrace.contracts.rng import rng
 from headrace.contracts.seams import Batches, Learned
@@ -43,6 +42,7 @@ from headrace.nn.body.transformer import Transformer
 from headrace.nn.seeded import seeded
 from headrace.objectives.tokens import PredictedTokens
 from headrace.text.tokenizer import Tokenizer, TokenizerConfig, train_tokenizer
+from headrace.train.step import NotFinite
 from headrace.train.trainer import train
 
 SPLITS = ("train", "valid", "test")
@@ -98,7 +98,7 @@ def fitted(
     batches: Batches | None = None, balance: float = 0.0, parts: int = 1, watch: Callable[[Transformer], None] | None = None,
     maker: Callable[[nn.Module, TrainConfig], Optimizer] | None = None, **more: Any,
 ) -> Transformer:  # fmt: skip
-    """One body of the text's vocabulary, trained on as many tokens. HeadraceError where it diverged.
+    """One body of the text's vocabulary, trained on as many tokens. NotFinite where it diverged.
 
     batches: in place of the training text's rows. balance: weight of the experts' own loss. more: of TrainConfig. The rate is
     warmed up over 5% of the steps and goes down to 0 in a line; no weight decay (it would pull norms to 0), β2 0.98.
@@ -174,7 +174,7 @@ def or_diverged(run: Callable[[], nn.Module]) -> nn.Module | None:
     """None where the loss became no number."""
     try:
         return run()
-    except HeadraceError:
+    except NotFinite:
         return None
 
 

@@ -8,6 +8,7 @@ Each is a plain function that raises an AssertionError saying what was expected.
 
 from headrace.testing.balancer import check_balancer
 from headrace.testing.batches import check_batches
+from headrace.testing.chat import check_chat_model
 from headrace.testing.closed_form import check_closed_form
 from headrace.testing.gate import check_gate
 from headrace.testing.loss import check_loss
@@ -22,6 +23,7 @@ from headrace.testing.transformer import check_transformer
 __all__ = [
     "check_balancer",
     "check_batches",
+    "check_chat_model",
     "check_closed_form",
     "check_gate",
     "check_loss",

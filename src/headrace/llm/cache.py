@@ -1,0 +1,141 @@
+"""Answers kept by what was asked, in one SQLite file.
+
+    key = sha256 of (model id, messages, schema, sampling, format of the prompt)   ->   the answer as JSON, with its checksum
+
+Two processes may share a file. Rows are written in batches, each one transaction: a killed process loses the batch that it had
+not written yet, and nothing before. A file of another format is refused by name, a damaged one too.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+from threading import Lock
+from typing import Any, Self
+
+from headrace.contracts.errors import ArtifactError
+
+FORMAT = 1
+_APPLICATION = 0x48524143  # "HRAC", by which `file` and we know our own
+_BATCH = 256
+_CHECKSUM = 8
+_READ_AT_ONCE = 500  # below SQLite's limit on parameters, in all its versions
+
+
+class AnswerCache:
+    """path: the file; made with its folder where there is none. hits, misses: since it was opened."""
+
+    def __init__(self, path: Path):
+        self.path, self.hits, self.misses = path, 0, 0
+        self._waiting: dict[bytes, bytes] = {}
+        self._lock = Lock()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            # Completions may come from a backend's threads; the lock lets in one at a time.
+            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=60)
+        except sqlite3.Error as error:
+            raise self._damaged(error) from None
+        try:
+            self._opened()
+        except sqlite3.DatabaseError as error:
+            self._database.close()
+            raise self._damaged(error) from None
+        except ArtifactError:
+            self._database.close()
+            raise
+
+    def get_many(self, keys: Iterable[bytes]) -> dict[bytes, Mapping[str, Any]]:
+        """Those that are there."""
+        found: dict[bytes, Mapping[str, Any]] = {}
+        asked = 0
+        with self._lock:
+            for part in _parts(keys, _READ_AT_ONCE):
+                asked += len(part)
+                found |= {key: self._read(key, self._waiting[key]) for key in part if key in self._waiting}
+                marks = ",".join("?" * len(part))
+                try:
+                    rows = self._database.execute(f"SELECT key, answer FROM answers WHERE key IN ({marks})", part).fetchall()
+                except sqlite3.DatabaseError as error:
+                    raise self._damaged(error) from None
+                found |= {key: self._read(key, answer) for key, answer in rows}
+        self.hits += len(found)
+        self.misses += asked - len(found)
+        return found
+
+    def put(self, key: bytes, answer: Mapping[str, Any]) -> None:
+        text = json.dumps(answer, separators=(",", ":")).encode()
+        with self._lock:
+            self._waiting[key] = _checksum(key, text) + text
+        if len(self._waiting) >= _BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        with self._lock:
+            if not self._waiting:
+                return
+            try:
+                with self._database:  # commits, or rolls back
+                    self._database.execute("BEGIN IMMEDIATE")
+                    self._database.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?)", list(self._waiting.items()))
+            except sqlite3.DatabaseError as error:
+                raise self._damaged(error) from None
+            self._waiting.clear()
+
+    def close(self) -> None:
+        self.flush()
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def rows(self) -> int:
+        with self._lock:
+            stored: int = self._database.execute("SELECT count(*) FROM answers").fetchone()[0]
+            return stored + len(self._waiting)
+
+    def _opened(self) -> None:
+        said = self._database.execute
+        with self._database:
+            said("BEGIN IMMEDIATE")
+            mark, version = said("PRAGMA application_id").fetchone()[0], said("PRAGMA user_version").fetchone()[0]
+            if not said("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                said(f"PRAGMA application_id = {_APPLICATION}")
+                said(f"PRAGMA user_version = {FORMAT}")
+                said("CREATE TABLE answers (key BLOB PRIMARY KEY, answer BLOB NOT NULL) WITHOUT ROWID")
+            elif mark != _APPLICATION:
+                raise ArtifactError(f"{self.path}: a database, but no cache of answers. Choose another file.")
+            elif version != FORMAT:
+                raise ArtifactError(
+                    f"{self.path}: a cache of format {version}, this version reads {FORMAT}. Choose another file, or "
+                    f"open it with the version that wrote it."
+                )
+        said("PRAGMA journal_mode = WAL")
+        said("PRAGMA synchronous = NORMAL")
+
+    def _read(self, key: bytes, answer: bytes) -> Mapping[str, Any]:
+        checksum, text = answer[:_CHECKSUM], answer[_CHECKSUM:]
+        if checksum != _checksum(key, text):
+            raise ArtifactError(f"{self.path}: the answer {key.hex()} is damaged. Delete the file: asking fills it again.")
+        read: Mapping[str, Any] = json.loads(text)
+        return read
+
+    def _damaged(self, error: sqlite3.Error) -> ArtifactError:
+        return ArtifactError(
+            f"{self.path}: can't be used as a cache of answers ({error}). If it is damaged, delete it: asking fills it again."
+        )
+
+
+def _parts(keys: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+    left = iter(keys)
+    while part := list(islice(left, size)):
+        yield part
+
+
+def _checksum(key: bytes, text: bytes) -> bytes:
+    return blake2b(text, digest_size=_CHECKSUM, key=key).digest()

@@ -23,7 +23,6 @@ Paper: Zhu et al., MLSys 2025 (arXiv 2412.05270). Our reading and the sizes: doc
 
 from collections.abc import Mapping
 from math import log
-from pathlib import Path
 from time import process_time
 from typing import Annotated, Any
 
@@ -39,7 +38,7 @@ from headrace.optim.makers import maker_of
 from headrace.optim.state import state_bytes
 from headrace.recipes.cells import Figures
 from headrace.recipes.claims import Claim
-from headrace.recipes.language import Text, TextConfig, fitted, open_text, row_losses, rows_of
+from headrace.recipes.language import Reading, Text, TextConfig, fitted, row_losses, rows_of
 from headrace.recipes.protocol import Budget
 from headrace.recipes.trials import VALID, TrialArm, Trials
 from headrace.text.tokenizer import TokenizerConfig
@@ -139,11 +138,7 @@ def work(budget: Budget) -> Trials:
         "apollo_mini": {"optimizer": "apollo_mini"},
         "sgd": {"optimizer": f"{__name__}:Momentum"},
     }
-    texts: dict[str, Text] = {}
-
-    def opened(folder: Path) -> str:
-        texts["read"] = open_text(chosen.text, folder)
-        return texts["read"].digest
+    reading = Reading(chosen.text)
 
     return Trials(
         data=chosen.text.corpus,
@@ -157,8 +152,8 @@ def work(budget: Budget) -> Trials:
         },
         seeds=2 if budget == "smoke" else 3,
         metrics=_SHOWN,
-        run=lambda setting, own, seed: run(texts["read"], chosen, own, seed),
-        open_data=opened,
+        run=lambda setting, own, seed: run(reading.text, chosen, own, seed),
+        open_data=reading,
     )
 
 

@@ -42,7 +42,6 @@ from headrace.nn.body.transformer import Transformer
 from headrace.nn.seeded import seeded
 from headrace.objectives.tokens import PredictedTokens
 from headrace.text.tokenizer import Tokenizer, TokenizerConfig, train_tokenizer
-from headrace.train.step import NotFinite
 from headrace.train.trainer import train
 
 SPLITS = ("train", "valid", "test")
@@ -69,6 +68,17 @@ class Text:
     test: Tokens
     tokenizer: Tokenizer
     digest: str
+
+
+class Reading:
+    """The text of a recipe, opened when its reproduction begins: `Trials.open_data`."""
+
+    def __init__(self, asked: TextConfig):
+        self.asked = asked
+
+    def __call__(self, folder: Path) -> str:
+        self.text = open_text(self.asked, folder)
+        return self.text.digest
 
 
 @lru_cache(maxsize=4)
@@ -111,8 +121,9 @@ def fitted(
     source = batches or TokenRows(text.train, length=length, batch_size=rows, seed=seed)
     steps = max(tokens // (rows * length), 1)
     learned = Learned(
-        body, [PredictedTokens(balance=balance > 0)], First(source, steps, parts), weights={"balance": balance} if balance else {}
-    )
+        body, [PredictedTokens(balance=balance > 0)], First(source, steps, parts),
+        weights={"balance": balance} if balance else {}, made_of={"tokenizer": text.tokenizer.hash},
+    )  # fmt: skip
     asked: dict[str, Any] = {
         "epochs": parts, "learning_rate": rate, "schedule": "linear", "warmup_steps": max(steps // 20, 1), "device": "auto",
         "precision": "float32",
@@ -168,14 +179,6 @@ def row_losses(body: Transformer, rows: Tensor, *, mask: MaskSpec = FULL, last: 
         losses = cross_entropy(logits.flatten(0, 1), part[:, 1:][:, -last:].flatten(), reduction="none")
         found.append(losses.view(len(part), -1).mean(1))
     return torch.cat(found).double().numpy()
-
-
-def or_diverged(run: Callable[[], nn.Module]) -> nn.Module | None:
-    """None where the loss became no number."""
-    try:
-        return run()
-    except NotFinite:
-        return None
 
 
 def _said(asked: TextConfig, split: str) -> list[str]:

@@ -21,7 +21,6 @@ Paper: LeX (arXiv 2212.10554). Our reading and the sizes: docs/papers/lex.md.
 
 from collections.abc import Mapping, Sequence
 from math import log
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -42,7 +41,7 @@ from headrace.nn.body.config import TransformerConfig
 from headrace.nn.body.transformer import Transformer
 from headrace.recipes.cells import Figures
 from headrace.recipes.claims import Claim
-from headrace.recipes.language import Text, TextConfig, fitted, open_text, row_losses, rows_of
+from headrace.recipes.language import Reading, Text, TextConfig, fitted, row_losses, rows_of
 from headrace.recipes.protocol import Budget
 from headrace.recipes.trials import VALID, TrialArm, Trials
 from headrace.text.tokenizer import TokenizerConfig
@@ -121,11 +120,8 @@ _FULL = LexConfig(
 
 
 def work(budget: Budget) -> Trials:
-    chosen, texts = {"smoke": _SMOKE, "cpu": LexConfig(), "full": _FULL}[budget], dict[str, Text]()
-
-    def opened(folder: Path) -> str:
-        texts["read"] = open_text(chosen.text, folder)
-        return texts["read"].digest
+    chosen = {"smoke": _SMOKE, "cpu": LexConfig(), "full": _FULL}[budget]
+    reading = Reading(chosen.text)
 
     return Trials(
         data=chosen.text.corpus,
@@ -137,8 +133,8 @@ def work(budget: Budget) -> Trials:
         },
         seeds=2 if budget == "smoke" else 3,
         metrics=("loss", "resolution"),
-        run=lambda setting, own, seed: run(texts["read"], chosen, own, seed),
-        open_data=opened,
+        run=lambda setting, own, seed: run(reading.text, chosen, own, seed),
+        open_data=reading,
         unit="documents",
     )
 

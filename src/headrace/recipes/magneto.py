@@ -28,7 +28,6 @@ Paper: Magneto (arXiv 2210.06423). Our reading and the sizes: docs/papers/magnet
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import log
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -44,7 +43,7 @@ from headrace.nn.body.transformer import Transformer
 from headrace.nn.seeded import seeded
 from headrace.recipes.cells import Figures
 from headrace.recipes.claims import Claim
-from headrace.recipes.language import Text, TextConfig, fitted, open_text, row_losses, rows_of
+from headrace.recipes.language import Reading, Text, TextConfig, fitted, row_losses, rows_of
 from headrace.recipes.protocol import Budget
 from headrace.recipes.trials import VALID, TrialArm, Trials
 from headrace.text.tokenizer import TokenizerConfig
@@ -117,11 +116,8 @@ _FULL = MagnetoConfig(
 
 
 def work(budget: Budget) -> Trials:
-    chosen, texts = {"smoke": _SMOKE, "cpu": MagnetoConfig(), "full": _FULL}[budget], dict[str, Text]()
-
-    def opened(folder: Path) -> str:
-        texts["read"] = open_text(chosen.text, folder)
-        return texts["read"].digest
+    chosen = {"smoke": _SMOKE, "cpu": MagnetoConfig(), "full": _FULL}[budget]
+    reading = Reading(chosen.text)
 
     trials: list[Mapping[str, Any]] = [*({"rate": rate} for rate in chosen.rates), {"depths": list(chosen.depths)}]
     return Trials(
@@ -134,8 +130,8 @@ def work(budget: Budget) -> Trials:
         },
         seeds=2 if budget == "smoke" else 3,
         metrics=_SHOWN,
-        run=lambda setting, own, seed: run(texts["read"], chosen, own, seed),
-        open_data=opened,
+        run=lambda setting, own, seed: run(reading.text, chosen, own, seed),
+        open_data=reading,
         over=over,
     )
 

@@ -22,7 +22,6 @@ Paper: S2-Attention (arXiv 2407.17678). Our reading and the sizes: docs/papers/s
 from collections.abc import Mapping
 from dataclasses import replace
 from math import log
-from pathlib import Path
 from time import process_time
 from typing import Annotated, Any
 
@@ -42,7 +41,7 @@ from headrace.nn.body.transformer import Transformer
 from headrace.recipes.cells import Figures
 from headrace.recipes.claims import Claim
 from headrace.recipes.key_rows import Growing, key_rows
-from headrace.recipes.language import Text, TextConfig, fitted, open_text, rows_of
+from headrace.recipes.language import Reading, Text, TextConfig, fitted, rows_of
 from headrace.recipes.protocol import Budget
 from headrace.recipes.trials import VALID, TrialArm, Trials
 
@@ -118,11 +117,8 @@ _FULL = S2Config(
 
 
 def work(budget: Budget) -> Trials:
-    chosen, texts = {"smoke": _SMOKE, "cpu": S2Config(), "full": _FULL}[budget], dict[str, Text]()
-
-    def opened(folder: Path) -> str:
-        texts["read"] = open_text(chosen.text, folder)
-        return texts["read"].digest
+    chosen = {"smoke": _SMOKE, "cpu": S2Config(), "full": _FULL}[budget]
+    reading = Reading(chosen.text)
 
     size = f"{chosen.dim} wide, {chosen.heads} heads; blocks of {chosen.block}, {chosen.local} local, a stride of {chosen.stride}"
     return Trials(
@@ -136,8 +132,8 @@ def work(budget: Budget) -> Trials:
         },
         seeds=2 if budget == "smoke" else 3,
         metrics=_SHOWN,
-        run=lambda setting, own, seed: run(texts["read"], chosen, setting["task"], own, seed),
-        open_data=opened,
+        run=lambda setting, own, seed: run(reading.text, chosen, setting["task"], own, seed),
+        open_data=reading,
         unit="rows",
     )
 

@@ -19,7 +19,6 @@ Paper: TorchScale (arXiv 2211.13184). Our reading and the sizes: docs/papers/tor
 
 from collections.abc import Mapping
 from math import log
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -29,7 +28,7 @@ from headrace.contracts.config import as_dict, config
 from headrace.nn.body.config import TransformerConfig
 from headrace.recipes.cells import Figures
 from headrace.recipes.claims import Claim
-from headrace.recipes.language import Text, TextConfig, fitted, open_text, row_losses, rows_of
+from headrace.recipes.language import Reading, Text, TextConfig, fitted, row_losses, rows_of
 from headrace.recipes.protocol import Budget
 from headrace.recipes.trials import VALID, TrialArm, Trials
 from headrace.text.tokenizer import TokenizerConfig
@@ -86,11 +85,7 @@ _RATES = (1e-3, 4e-3, 16e-3)
 
 def work(budget: Budget) -> Trials:
     chosen = {"smoke": _SMOKE, "cpu": ThinConfig(), "full": _FULL}[budget]
-    rates, texts = _RATES[1:2] if budget == "smoke" else _RATES, dict[str, Text]()
-
-    def opened(folder: Path) -> str:
-        texts["read"] = open_text(chosen.text, folder)
-        return texts["read"].digest
+    rates, reading = _RATES[1:2] if budget == "smoke" else _RATES, Reading(chosen.text)
 
     return Trials(
         data=chosen.text.corpus,
@@ -102,8 +97,8 @@ def work(budget: Budget) -> Trials:
         },
         seeds=2 if budget == "smoke" else 3,
         metrics=("loss",),
-        run=lambda setting, own, seed: run(texts["read"], chosen, own, seed),
-        open_data=opened,
+        run=lambda setting, own, seed: run(reading.text, chosen, own, seed),
+        open_data=reading,
     )
 
 

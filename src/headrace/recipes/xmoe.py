@@ -31,7 +31,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import log
-from pathlib import Path
 from time import process_time
 from typing import Annotated, Any, Literal
 
@@ -54,7 +53,7 @@ from headrace.nn.body.experts import Experts
 from headrace.nn.body.transformer import Transformer
 from headrace.recipes.cells import Figures
 from headrace.recipes.claims import Claim
-from headrace.recipes.language import Text, TextConfig, fitted, open_text, rows_of
+from headrace.recipes.language import Reading, Text, TextConfig, fitted, rows_of
 from headrace.recipes.protocol import Budget
 from headrace.recipes.trials import VALID, TrialArm, Trials
 from headrace.text.tokenizer import TokenizerConfig
@@ -131,11 +130,7 @@ _RATES = (1e-3, 2e-3, 4e-3)
 
 def work(budget: Budget) -> Trials:
     chosen = {"smoke": _SMOKE, "cpu": XMoEConfig(), "full": _FULL}[budget]
-    rates, texts = _RATES[1:2] if budget == "smoke" else _RATES, dict[str, Text]()
-
-    def opened(folder: Path) -> str:
-        texts["read"] = open_text(chosen.text, folder)
-        return texts["read"].digest
+    rates, reading = _RATES[1:2] if budget == "smoke" else _RATES, Reading(chosen.text)
 
     return Trials(
         data=chosen.text.corpus,
@@ -147,8 +142,8 @@ def work(budget: Budget) -> Trials:
         },
         seeds={"smoke": 2, "cpu": 3, "full": 5}[budget],
         metrics=_SHOWN,
-        run=lambda setting, own, seed: run(texts["read"], chosen, own, seed),
-        open_data=opened,
+        run=lambda setting, own, seed: run(reading.text, chosen, own, seed),
+        open_data=reading,
     )
 
 
@@ -166,7 +161,8 @@ def run(text: Text, settings: XMoEConfig, own: Mapping[str, Any], seed: int) -> 
             watch=lambda body: looks.extend(look(body, seen)),
         )  # fmt: skip
     except NotFinite:
-        return {name: np.array([np.inf]) for name in (VALID, *_SHOWN)}
+        sizes = {VALID: len(valid["ids"]), "loss": len(test["ids"]), "fluctuation": len(seen)}
+        return {name: np.full(sizes.get(name, 1), np.inf) for name in (VALID, *_SHOWN)}
     seconds = process_time() - began
     whole = sum(parameter.numel() for parameter in body.parameters())
     idle = sum((len(one.experts) - one.top_k) * _size(one.experts[0]) for one in body.modules() if isinstance(one, Experts))

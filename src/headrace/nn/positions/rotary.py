@@ -72,6 +72,7 @@ def zetas(dims: int) -> Tensor:
 def _turn(x: Tensor, start: int, cos: Tensor, sin: Tensor) -> Tensor:
     half = cos.shape[1]
     cos, sin = cos[start : start + x.shape[2]], sin[start : start + x.shape[2]]
-    first, second = x[..., :half].float(), x[..., half : 2 * half].float()
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    first, second = wide[..., :half], wide[..., half : 2 * half]
     turned = torch.cat([first * cos - second * sin, second * cos + first * sin], -1).to(x.dtype)
     return turned if 2 * half == x.shape[-1] else torch.cat([turned, x[..., 2 * half :]], -1)

@@ -57,8 +57,8 @@ def test_every_copy_gives_the_same_tables(monkeypatch, tmp_path, source):
     assert turns.filter(pl.col("conversation_id").str.starts_with("MWOZ")).select(
         "conversation_id", "index", "role", "content"
     ).rows() == [
-        ("MWOZ-0001", 0, "user", "A cheap place?"), ("MWOZ-0001", 1, "assistant", "The sock."), ("MWOZ-0001", 2, "user", "Thanks"),
-        ("MWOZ-0002", 0, "user", "No, I said a hotel."),
+        ("MWOZ-0001", 0, "user", "A cheap place?"), ("MWOZ-0001", 1, "assistant", "The sock."),
+        ("MWOZ-0001", 2, "user", "Thanks"), ("MWOZ-0002", 0, "user", "No, I said a hotel."),
     ]  # fmt: skip
     rated = pl.read_parquet(folder / "satisfaction.parquet")
     assert rated.filter(corpus="MWOZ").drop("corpus", "mean").rows() == [

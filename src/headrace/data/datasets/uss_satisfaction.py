@@ -22,11 +22,9 @@ from headrace.data.shape import in_shape
 
 ADDRESS = "https://github.com/sunnweiwei/user-satisfaction-simulation/raw/HEAD/dataset"
 CORPORA = ("MWOZ", "SGD", "ReDial", "CCPE")
-SATISFACTION = pl.Schema(
-    {
-        "conversation_id": pl.String, "index": pl.Int32, "corpus": pl.String, "ratings": pl.List(pl.Int8), "mean": pl.Float64,
-    }
-)  # fmt: skip
+SATISFACTION: dict[str, pl.DataType | type[pl.DataType]] = {
+    "conversation_id": pl.String, "index": pl.Int32, "corpus": pl.String, "ratings": pl.List(pl.Int8), "mean": pl.Float64,
+}  # fmt: skip
 _FILES = tuple(f"{corpus}.txt" for corpus in CORPORA)
 _ROLES = {"USER": "user", "SYSTEM": "assistant"}
 _OVERALL = "OVERALL"
@@ -50,12 +48,13 @@ def write(folder: Path, files: Files) -> None:
     in_shape(numbered, TURNS).write_parquet(folder / "turns.parquet")
     rated = pl.DataFrame(ratings, schema_overrides={"index": pl.Int32, "ratings": pl.List(pl.Int8)})
     rated = rated.with_columns(mean=pl.col("ratings").list.mean())
-    rated.select(SATISFACTION.names()).cast(dict(SATISFACTION)).write_parquet(folder / "satisfaction.parquet")
+    typed = (pl.col(name).cast(dtype) for name, dtype in SATISFACTION.items())
+    rated.select(*typed).write_parquet(folder / "satisfaction.parquet")
 
 
 def _rows(corpus: str, text: str) -> Iterator[dict[str, Any]]:
     """Its turns in order, then a row without content for the rating of the whole."""
-    place, dialogue, index = 0, 0, 0
+    dialogue, index = 0, 0
     for place, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         if not line.strip():
             index = 0
@@ -68,7 +67,8 @@ def _rows(corpus: str, text: str) -> Iterator[dict[str, Any]]:
         whole = content == _OVERALL
         yield {
             "conversation_id": f"{corpus}-{dialogue:04d}", "corpus": corpus, "index": None if whole else index,
-            "role": _ROLES[role], "content": None if whole else content, "ratings": _ratings(rated, f"{corpus}.txt: line {place}"),
+            "role": _ROLES[role], "content": None if whole else content,
+            "ratings": _ratings(rated, f"{corpus}.txt: line {place}"),
         }  # fmt: skip
         index += 1
 

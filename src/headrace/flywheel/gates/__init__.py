@@ -13,6 +13,7 @@ GATES = {
     "offline": "headrace.flywheel.gates.offline:OfflineNonInferiority",
     "slices": "headrace.flywheel.gates.offline:SliceGuardrails",
     "calibration": "headrace.flywheel.gates.calibration:Calibration",
+    "judge_bar": "headrace.flywheel.gates.judge_bar:JudgeBar",
     "win_rate": "headrace.flywheel.gates.win_rate:WinRateBand",
     "agreement": "headrace.flywheel.gates.win_rate:Agreement",
     "style": "headrace.flywheel.gates.style:StyleShift",

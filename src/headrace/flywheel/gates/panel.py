@@ -13,6 +13,9 @@ from headrace.contracts.config import as_dict, config, parse
 from headrace.contracts.errors import ConfigError, listed, nearest
 from headrace.contracts.seams import Decision, Gate
 from headrace.flywheel.gates import GATES
+from headrace.flywheel.gates.judge_bar import Guarded, JudgeBar
+
+_JUDGED = ("win_rate", "agreement")
 
 
 @config
@@ -80,6 +83,8 @@ class Panel:
                 )
         wanted = [name for name in GATES if name in parts or name in settings.required]
         made = {name: parse(_gate(name), parts.get(name, {}), where=f"{where} [gates.{name}]") for name in wanted}
+        if isinstance(bar := made.get(JudgeBar.name), JudgeBar):  # what judges say counts only once people bore them out
+            made |= {name: Guarded(made[name], bar) for name in _JUDGED if name in made}
         return cls(made, settings.required)
 
     def decide(self, candidate: str, baseline: str, evidence: Mapping[str, Any]) -> Verdict:

@@ -76,7 +76,7 @@ class Agreement:
 
     def decide(self, candidate: str, baseline: str, evidence: Mapping[str, Any]) -> Decision:
         rates: Mapping[str, WinRate] = evidence.get("win_rates") or {}
-        split = {name: name.partition("/")[::2] for name in rates}
+        split = {name: name.rpartition("/")[::2] for name in rates}
         pairs = [
             (one, other)
             for place, one in enumerate(rates)

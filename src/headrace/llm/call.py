@@ -28,6 +28,7 @@ class Call:
         for place, chat in enumerate(chats):
             self.places.setdefault(key_of(model.id, chat, schema, sampling), []).append(place)
         self.done: dict[int, Completion] = {}
+        self.told: dict[bytes, str] = {}
         self.waiting = deque(self.places)
 
     def remember(self) -> None:
@@ -84,6 +85,7 @@ class Call:
                 try:
                     self._finish(key, Completion(said.text, "parsed", self.wanted.read(said.text), usage=usage))
                 except NoObject as error:
+                    self.told[key] = error.told
                     unmet[key] = Completion(said.text, "unparsed", None, str(error), usage)
 
         if asked:
@@ -117,7 +119,9 @@ class Call:
 
     def _asked_again(self, key: bytes, answer: Completion) -> Chat:
         quoted = answer.text[:_QUOTED_CHARACTERS] or "(nothing)"
-        wrong = f"That can't be used: {answer.reason}. Answer again with one JSON object that meets the schema, and nothing else."
+        wrong = (
+            f"That can't be used: {self.told[key]}. Answer again with one JSON object that meets the schema, and nothing else."
+        )
         return [*self._asked(key), Message("assistant", quoted), Message("user", wrong)]
 
     def _fitting(self, chats: Collection[Chat]) -> tuple[int, str]:

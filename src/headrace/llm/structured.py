@@ -21,7 +21,12 @@ _PIECES = 1000  # each broken piece costs a pass over the text to say where it b
 
 
 class NoObject(Exception):
-    """Why there is none; said to the model when it is asked again."""
+    """reason: why there is none, for us. told: the same for the model, in words of ours and of the schema alone; what an item's
+    text made the model write must not come back to it as our instruction."""
+
+    def __init__(self, reason: str, told: str | None = None):
+        super().__init__(_cut(reason))
+        self.told = _cut(told or reason)
 
 
 class Wanted:
@@ -54,7 +59,9 @@ class Wanted:
         worst = min(self._validator.iter_errors(found), key=lambda error: (len(error.path), str(error.path)), default=None)
         if worst is not None:
             where = ".".join(str(part) for part in worst.absolute_path)
-            raise NoObject(_cut(f"{where}: {worst.message}" if where else worst.message))
+            rule = ".".join(str(part) for part in worst.absolute_schema_path)
+            told = f"the schema says {rule}: {json.dumps(worst.validator_value)}, and the object does not meet this"
+            raise NoObject(f"{where}: {worst.message}" if where else worst.message, told)
         return found
 
 
@@ -73,8 +80,8 @@ def first_object(text: str) -> dict[str, Any]:
                 raise NoObject(f"the JSON object breaks off: {broken}") from None
             start = text.find("{", max(error.pos, start + 1))
         except (_Refused, ValueError, RecursionError) as error:
-            raise NoObject(_cut(str(error) or "the JSON object is nested too deeply")) from None
-    raise NoObject(_cut(broken))
+            raise NoObject(str(error) or "the JSON object is nested too deeply", "the JSON object holds what none may") from None
+    raise NoObject(broken)
 
 
 class _Refused(Exception):

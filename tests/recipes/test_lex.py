@@ -1,12 +1,15 @@
 from dataclasses import replace
 from math import log
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 
 from headrace.data.tokens import Tokens
+from headrace.nn.attention.attend import attend
 from headrace.nn.attention.masks import Blockwise, MaskSpec
+from headrace.nn.body import attention
 from headrace.nn.body.transformer import Transformer
 from headrace.nn.seeded import seeded
 from headrace.recipes import lex
@@ -51,9 +54,9 @@ def test_at_the_trained_length_blocks_are_whole_attention_and_beyond_they_are_no
 
 
 def test_a_table_beyond_its_trained_rows_is_as_it_was_drawn(text):
-    given = {"rate": 8e-3, "rows": 8, "length": SMALL.trained, "seed": 0}
+    given: dict[str, Any] = {"rate": 8e-3, "rows": 8, "length": SMALL.trained, "seed": 0}
     few, more = (fitted(text, SMALL.body({"position": "learned"}), **given, tokens=tokens) for tokens in (64, 20 * 64))
-    trained, never = (one.stack.added.table.weight.split([SMALL.trained, 56]) for one in (few, more))
+    trained, never = (one.get_parameter("stack.added.table.weight").split([SMALL.trained, 56]) for one in (few, more))
     assert trained[1].equal(never[1])
     assert not trained[0].allclose(never[0])
 
@@ -62,10 +65,11 @@ def test_a_table_beyond_its_trained_rows_is_as_it_was_drawn(text):
 def test_score_curves_are_means_over_pairs_as_attention_scores_them(position, monkeypatch):
     """Against the queries and keys that attention itself was given."""
     given = []
-    asked = lambda q, k, *rest, **more: (given.append((q, k)), real(q, k, *rest, **more))[1]  # noqa: E731
-    from headrace.nn.body import attention
 
-    real = attention.attend
+    def asked(q, k, *rest, **more):
+        given.append((q, k))
+        return attend(q, k, *rest, **more)
+
     monkeypatch.setattr(attention, "attend", asked)
     curves = score_curves(body(position), torch.arange(2 * 32).view(2, 32))
     assert curves.shape == (2, 2, 32)
@@ -77,13 +81,15 @@ def test_score_curves_are_means_over_pairs_as_attention_scores_them(position, mo
 
 
 def test_resolution_is_of_a_falling_curve(monkeypatch):
-    far = torch.arange(64.0)
+    far, nobody = torch.arange(64.0), cast(Any, None)
     for curve, sign in ((-far / 10, 1), (far / 10, -1), (far * 0, 0)):
         monkeypatch.setattr(lex, "score_curves", lambda body, ids, curve=curve: curve.expand(2, 2, -1))
-        assert np.sign(round(resolution(None, None, 8), 6)) == sign
+        assert np.sign(round(resolution(nobody, nobody, 8), 6)) == sign
     shares = (-far[8:32] / 10).softmax(0)
     monkeypatch.setattr(lex, "score_curves", lambda body, ids: (-far / 10).expand(2, 2, -1))
-    assert resolution(None, None, 8) == pytest.approx(float((shares[:-1] * (shares[:-1] - shares[1:])).sum()) * 24**2, rel=1e-4)
+    assert resolution(nobody, nobody, 8) == pytest.approx(
+        float((shares[:-1] * (shares[:-1] - shares[1:])).sum()) * 24**2, rel=1e-4
+    )
 
 
 def test_smoke_reports_every_claim(tmp_path):

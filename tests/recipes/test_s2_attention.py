@@ -1,6 +1,7 @@
 from dataclasses import replace
 from math import log
 from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -78,7 +79,7 @@ def test_scores_are_of_the_targets_alone():
             keys = torch.where(ids < VALUES, ids, 0).sum(1, keepdim=True).expand(ids.shape)
             return 10.0 * one_hot(torch.where(asked, keys, 63), 64)
 
-    found = scored(Half(), rows, at_once=5)
+    found = scored(cast(Any, Half()), rows, at_once=5)
     assert found["accuracy"] == pytest.approx(np.full(SMALL.held_out, 1 / SLOTS))
     wrong, right = log(np.exp(10) + 63), log(np.exp(10) + 63) - 10
     assert found["loss"] == pytest.approx(np.full(SMALL.held_out, (3 * wrong + right) / 4), rel=1e-4)

@@ -9,13 +9,14 @@ import pytest
 
 from headrace.contracts.errors import ConfigError, DataError
 from headrace.llm.chat import Chatting
-from headrace.llm.judge import SCORES, Judge, Scores
+from headrace.llm.judge import SCORES, Judge, Scores, Verdicts
 from headrace.llm.model_judge import ModelJudge, gives_log_prob
 from headrace.llm.rubric import Item, Rubric
 from headrace.llm.rule_judge import Pattern, RuleJudge
 from headrace.llm.satisfaction import DISSATISFIED, RULES, SATISFIED, repetition, sudden_end
 from headrace.llm.transcript import Conversation, Turn
 from headrace.testing.chat import Scripted
+from headrace.testing.judge import check_judge
 
 SAT = Rubric("sat", "SAT", (Item("thanks", "The user thanks.", weight=2.0), Item("praise", "The user praises.")))
 DSAT = Rubric("dsat", "DSAT", (Item("anger", "The user is angry."),))
@@ -36,6 +37,8 @@ def seen(chat, key: str) -> bool:
 
 
 def by_json(chat) -> str:
+    if "first answer" in chat[1].content:
+        return json.dumps({"verdict": likes_long(chat)})
     keys = re.findall(r"^- (\w+):", chat[1].content, re.MULTILINE)
     rows = [
         {
@@ -50,7 +53,20 @@ def by_json(chat) -> str:
     return json.dumps({"items": rows})
 
 
+def likes_long(chat) -> str:
+    first, second = (len(shown(chat, side)) for side in ("first", "second"))
+    return "tie" if first == second else "first" if first > second else "second"
+
+
+def shown(chat, name: str) -> str:
+    """What stands behind the fence of this name."""
+    (text,) = re.findall(rf"<data {name} \w+>\n(.*)\n", chat[1].content)
+    return str(text)
+
+
 def log_prob(chat, said: str) -> float:
+    if "first answer" in chat[1].content:
+        return -1.0 if json.loads(said)["verdict"] == likes_long(chat) else -2.0
     (key,) = re.findall(r"^(thanks|praise|anger): ", chat[1].content, re.MULTILINE)
     impact = json.loads(said)["impact"]
     if not seen(chat, key):
@@ -63,6 +79,43 @@ JUDGES: dict[str, Judge] = {
     "log_prob": ModelJudge(Chatting(Scripted({}, log_prob=log_prob)), by="log_prob"),
     "rules": BY_RULES,
 }
+
+
+PAIRS = [("q1", "Thanks a lot", "no"), ("q2", "great", "great, thank you"), ("q3", "x", "x")]
+
+
+@pytest.mark.parametrize("judge", [*JUDGES.values(), RULES], ids=[*JUDGES, "satisfaction"])
+def test_contract(judge):
+    rubrics = [SATISFIED, DISSATISFIED] if judge is RULES else [SAT, DSAT]
+    check_judge(judge, [GOOD, BAD, talk("silent", "Hm")], rubrics, PAIRS, rubrics[0])
+
+
+class OfOneOrder(RuleJudge):
+    """Asks once, in the order given, and likes what comes first."""
+
+    def compare(self, requests, a, b, rubric):
+        return Verdicts.of(["a"] * len(a), ["a"] * len(a), rubric, self.id, BY_RULES.score([GOOD], [SAT]).tally)
+
+
+class Counting(RuleJudge):
+    """Its scores hang on what else was asked."""
+
+    def score(self, targets, rubrics):
+        scores = super().score(targets, rubrics)
+        return Scores(scores.rows.with_columns(score=pl.col("score") * len(targets)))
+
+
+class Nameless(RuleJudge):
+    def score(self, targets, rubrics):
+        return Scores(super().score(targets, rubrics).rows.with_columns(judge_id=pl.lit("somebody")))
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"), [(OfOneOrder, "a and b swapped"), (Counting, "alone and among others"), (Nameless, "names another judge")]
+)
+def test_the_suite_catches(kind, says):
+    with pytest.raises(AssertionError, match=says):
+        check_judge(kind("t", BY_RULES.rules), [GOOD, BAD], [SAT, DSAT], PAIRS, SAT)
 
 
 @pytest.mark.parametrize("name", JUDGES)
@@ -139,12 +192,6 @@ def test_rows_where_score_and_presence_disagree_are_refused():
     rows = BY_RULES.score([GOOD], [SAT]).rows
     with pytest.raises(DataError, match='target "good", item "thanks": score 0 with present True'):
         Scores(rows.with_columns(score=pl.lit(0.0)))
-
-
-def shown(chat, name: str) -> str:
-    """What stands behind the fence of this name."""
-    (text,) = re.findall(rf"<data {name} \w+>\n(.*)\n", chat[1].content)
-    return str(text)
 
 
 def verdicts(answer):

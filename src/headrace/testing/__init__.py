@@ -11,6 +11,7 @@ from headrace.testing.batches import check_batches
 from headrace.testing.chat import check_chat_model
 from headrace.testing.closed_form import check_closed_form
 from headrace.testing.gate import check_gate
+from headrace.testing.judge import check_judge
 from headrace.testing.loss import check_loss
 from headrace.testing.objective import check_objective
 from headrace.testing.optimizer import check_optimizer
@@ -26,6 +27,7 @@ __all__ = [
     "check_chat_model",
     "check_closed_form",
     "check_gate",
+    "check_judge",
     "check_loss",
     "check_objective",
     "check_optimizer",

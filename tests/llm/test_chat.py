@@ -182,6 +182,14 @@ def test_a_second_try_that_does_not_fit_leaves_the_answer_unparsed_and_out_of_th
     assert cache.rows == 0
 
 
+def test_a_backend_that_leaves_a_chat_out_is_named():
+    backend = Scripted(lambda _: "Yes.")
+    say = backend.say
+    backend.say = lambda chats, *rest: say(chats[1:], *rest)  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="scripted left 1 of 3 chats without an answer"):
+        Chatting(backend).complete_many(ASKED)
+
+
 def test_one_budget_stands_behind_two_models():
     budget = Budget(Limits(max_calls=3))
     one, other = (Chatting(Scripted(lambda _: "Yes.", name=name), budget=budget) for name in ("one", "other"))

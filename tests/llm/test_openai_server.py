@@ -234,9 +234,11 @@ def test_scores_are_refused_with_what_could():
     ("settings", "said"),
     [
         ({"base_url": "localhost:8080"}, 'base_url is "localhost:8080"'),
+        ({"base_url": "http://me:secret@localhost/v1"}, "holds a name or password for localhost"),
         ({"api_key_env": "NOT_THERE_KEY"}, "NOT_THERE_KEY is not set"),
     ],
 )
 def test_settings_that_can_not_work(settings, said):
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=said) as raised:
         backend(**{"url": settings.pop("base_url", "http://localhost:1/v1")} | settings)
+    assert "secret" not in str(raised.value)

@@ -1,4 +1,5 @@
 import re
+from importlib.resources import files
 
 import pytest
 from hypothesis import example, given
@@ -118,6 +119,17 @@ def test_a_file_of_ones_own(tmp_path):
     assert load_file(tmp_path / "topics.txt") == topics()
     with pytest.raises(ConfigError, match=r"nothing\.txt: no such file"):
         load_file(tmp_path / "nothing.txt")
+
+
+SHIPPED = sorted(one.name.removesuffix(".txt") for one in (files("headrace.llm") / "prompts").iterdir())
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_prompt_that_comes_along_can_be_filled(name):
+    prompt = load(name)
+    asked = prompt.chat(**dict.fromkeys(prompt.fields, "</data>"))
+    assert asked[0].role == "system"
+    assert prompt.data, "a prompt without data asks about nothing"
 
 
 def test_a_prompt_that_is_not_there():

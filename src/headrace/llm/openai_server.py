@@ -62,6 +62,8 @@ class OpenAIServer:
 
     def __init__(self, config: ServerConfig):
         parts = urlsplit(config.base_url)
+        if parts.username or parts.password:
+            raise ConfigError(f"base_url holds a name or password for {parts.hostname}. Put it into a variable: see api_key_env.")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(f'base_url is "{config.base_url}", expected an address such as "http://localhost:8080/v1".')
         if config.api_key_env and not os.environ.get(config.api_key_env):

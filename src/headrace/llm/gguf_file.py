@@ -1,7 +1,8 @@
 """The head of a GGUF file: whether the file is whole, how it is quantised, how long a context it was trained for.
 
-A GGUF file is  magic | version | counts | metadata | where each tensor lies | padding | tensors.  The head says where the last tensor
-ends, so a file that was cut short is found before a library reads past its end. O(metadata), about 0.1 s for a vocabulary of 50,000.
+A GGUF file is  magic | version | counts | metadata | where each tensor lies | padding | tensors.  The head says where the last
+tensor ends, so a file that was cut short is found before a library reads past its end. 0.1 s with a vocabulary of 50,000 and its
+98 MB read once for their digest.
 """
 
 import struct
@@ -15,8 +16,8 @@ from headrace.contracts.errors import DataError
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 STRING, ARRAY = 8, 9
 QUANTISATIONS = {
-    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L",
-    14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S", 17: "Q5_K_M", 18: "Q6_K", 32: "BF16",
+    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S", 12: "Q3_K_M",
+    13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S", 17: "Q5_K_M", 18: "Q6_K", 32: "BF16",
 }  # fmt: skip
 BLOCKS = {
     0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 10: (256, 84), 11: (256, 110),
@@ -72,7 +73,7 @@ def _head(stream: BinaryIO) -> tuple[dict[str, Any], int]:
     version, tensors, pairs = _unpack(stream, "IQQ")
     if version not in (2, 3):
         raise KeyError(f"version {version}; 2 and 3 are known")
-    metadata = {}
+    metadata: dict[str, Any] = {}
     for _ in range(pairs):
         key = _string(stream).decode()
         value = _value(stream, *_unpack(stream, "I"))

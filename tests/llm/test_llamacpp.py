@@ -1,0 +1,146 @@
+"""The small published model run by llama.cpp: one model for all, opened once."""
+
+import json
+import threading
+from urllib.request import Request, urlopen
+
+import pytest
+
+from headrace.contracts.chat import Message, Sampling, Unsupported
+from headrace.contracts.errors import DataError
+from headrace.llm import llamacpp
+from headrace.llm.backend import Backend, Said
+from headrace.llm.llamacpp import LlamaCpp, LlamaCppConfig, served
+from tests.llm.smollm_files import needs_smollm, smollm_file
+
+SETTINGS = LlamaCppConfig(parallel=4, context=256)
+SYSTEM = Message("system", "You answer in one short sentence.")
+CHATS = [[SYSTEM, Message("user", f"What is the capital of {one}?")] for one in ("France", "Italy", "Japan", "Spain", "Egypt")]
+SCHEMA = {
+    "type": "object",
+    "properties": {"hot": {"type": "boolean"}, "drink": {"enum": ["tea", "coffee"]}},
+    "required": ["hot", "drink"],
+    "additionalProperties": False,
+}
+
+
+@pytest.fixture(scope="module")
+def model():
+    with LlamaCpp(smollm_file(), SETTINGS) as opened:
+        yield opened
+
+
+def said(model, chats, schema=None, **sampling):
+    found: dict[int, Said] = {}
+    threads = set()
+
+    def each(place, one):
+        threads.add(threading.get_ident())
+        assert found.setdefault(place, one) is one
+
+    model.say(chats, schema, Sampling(**sampling), each)
+    assert len(threads) <= 1
+    return [found[place] for place in range(len(chats))]
+
+
+@needs_smollm
+def test_it_is_a_backend_and_says_who_it_is(model):
+    kept: Backend = model
+    assert kept.constrains
+    assert kept.at_once >= SETTINGS.parallel
+    assert kept.id == "llamacpp/SmolLM2-135M-Instruct.Q4_1/Q4_1/b179c9523d0e6a0f"
+    with pytest.raises(Unsupported, match="local"):
+        model.score(CHATS, [["Paris"]] * len(CHATS))
+
+
+@needs_smollm
+def test_more_chats_than_slots_each_get_their_answer(model):
+    found = said(model, CHATS, max_tokens=12)
+    for capital, one in zip(("Paris", "Rome", "Tokyo", "Madrid", "Cairo"), found, strict=True):
+        assert capital in one.text
+        assert not one.error
+        assert 0 < one.completion_tokens <= 12
+    assert [one.prompt_tokens for one in found] == [model.prompt_tokens(chat) for chat in CHATS]
+    assert said(model, []) == []
+
+
+@needs_smollm
+def test_a_schema_is_forced_on_the_answer(model):
+    chats = [[Message("user", f"Tell me about {one}, in verse.")] for one in ("tea", "ice")]
+    for one in said(model, chats, SCHEMA, max_tokens=64, temperature=1.0, seed=3):
+        parsed = json.loads(one.text)
+        assert set(parsed) == {"hot", "drink"}
+        assert type(parsed["hot"]) is bool
+        assert parsed["drink"] in ("tea", "coffee")
+
+
+@needs_smollm
+def test_draws_follow_the_seed(model):
+    chat = [[Message("user", "Say something.")]]
+    first = said(model, chat, max_tokens=8, temperature=1.5, seed=1)
+    assert first == said(model, chat, max_tokens=8, temperature=1.5, seed=1)
+    assert len({said(model, chat, max_tokens=8, temperature=1.5, seed=seed)[0].text for seed in range(4)}) > 1
+
+
+@needs_smollm
+def test_what_does_not_fit_and_what_can_not_be_forced_are_said_and_stop_nobody_else(model):
+    found = said(model, [[Message("user", "tea " * 400)], CHATS[0]], max_tokens=2)
+    assert "256" in found[0].error
+    assert "raise `context`" in found[0].error
+    assert found[1].text
+    (odd,) = said(model, CHATS[:1], {"type": "nonsense"}, max_tokens=2)
+    assert "nonsense" in odd.error
+
+
+@needs_smollm
+def test_who_stops_listening_stops_the_rest(model):
+    def each(place, one):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.say(CHATS, None, Sampling(max_tokens=2), each)
+    assert said(model, CHATS[:1], max_tokens=2)[0].text
+
+
+@needs_smollm
+def test_it_serves_what_speaks_openai_s_protocol():
+    with served(smollm_file(), LlamaCppConfig(parallel=1, context=128)) as base_url:
+        assert base_url.startswith("http://127.0.0.1:")
+        body = {"messages": [{"role": "user", "content": "Is tea hot?"}], "max_tokens": 3, "temperature": 0}
+        asked = Request(f"{base_url}/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"})
+        with urlopen(asked, timeout=60) as answer:
+            found = json.load(answer)
+    assert found["choices"][0]["message"]["content"]
+    assert found["usage"]["completion_tokens"] == 3
+    with pytest.raises(OSError):
+        urlopen(asked, timeout=5)
+
+
+@needs_smollm
+def test_a_closed_model_says_so():
+    with LlamaCpp(smollm_file(), LlamaCppConfig(parallel=1, context=128)) as closed:
+        pass
+    with pytest.raises(DataError, match="closed"):
+        closed.prompt_tokens(CHATS[0])
+    with pytest.raises(DataError, match="closed"):
+        said(closed, CHATS)
+
+
+@needs_smollm
+def test_a_context_the_model_was_not_made_for():
+    with pytest.raises(DataError, match="8,192 tokens of context, not 9,000"):
+        LlamaCpp(smollm_file(), LlamaCppConfig(context=9000))
+
+
+def test_a_file_of_a_kind_that_is_not_known_is_named(tmp_path):
+    from tests.llm.test_smollm import gguf_bytes
+
+    (tmp_path / "tea.gguf").write_bytes(gguf_bytes())
+    with pytest.raises(DataError, match=r"tea\.gguf: llama\.cpp can't run it"):
+        LlamaCpp(tmp_path)
+
+
+def test_every_chat_has_draws_of_its_own():
+    seeds = {llamacpp._seed(chat, Sampling(seed=seed)) for chat in CHATS for seed in range(3)}
+    assert len(seeds) == 3 * len(CHATS)
+    assert all(0 <= seed < 2**31 for seed in seeds)

@@ -209,6 +209,20 @@ def test_a_model_without_a_template_and_one_that_is_none(tmp_path):
         local(tmp_path / "tea.gguf")
 
 
+def test_a_hub_that_can_not_be_reached(monkeypatch):
+    import huggingface_hub
+
+    def fails(name, *, allow_patterns, etag_timeout):
+        assert name == "owner/tea"
+        assert not any(pattern.endswith((".bin", ".pt", ".py")) for pattern in allow_patterns)
+        assert etag_timeout <= 10
+        raise huggingface_hub.errors.LocalEntryNotFoundError("no network")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fails)
+    with pytest.raises(DataError, match=r'"owner/tea" .* could not be had .* Name a GGUF file'):
+        local("owner/tea")
+
+
 @needs_smollm
 def test_the_published_model_knows_what_is_likely():
     backend = local(smollm_file())

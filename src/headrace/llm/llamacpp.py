@@ -8,7 +8,8 @@
 with the same beginning go one after another, so that it is found in the cache of its slot. llama.cpp listens on a free port of
 127.0.0.1 while the model is open. It gives no log-probabilities of continuations: `local` reads the same file and does.
 With one thread by default and no spinning: threads that wait for each other on a busy machine made it a hundred times slower.
-Greedy answers may differ by a rounding with the chats beside them.
+Use it where an answer has to meet a schema, or the weights don't fit otherwise: they stay at their few bits. Without either, and
+for scores, `local` is as fast on a CPU or faster. Greedy answers may differ by a rounding with the chats beside them.
 """
 
 from __future__ import annotations
@@ -34,12 +35,13 @@ from headrace.llm.gguf_file import open_gguf
 
 @config
 class LlamaCppConfig:
-    """parallel: chats in work at a time. context: tokens of one chat, its answer included. threads: of one step.
+    """parallel: chats in work at a time. Each place reads a beginning in common for itself, so few are best for few chats.
 
-    gpu_layers: of the model's layers, from the last, that a GPU holds, where llama.cpp was built for one.
+    context: tokens of one chat, its answer included. threads: of one step. gpu_layers: of the model's layers, from the last,
+    that a GPU holds, where llama.cpp was built for one.
     """
 
-    parallel: Annotated[int, Gt(0)] = 8
+    parallel: Annotated[int, Gt(0)] = 4
     context: Annotated[int, Gt(0)] = 2048
     threads: Annotated[int, Gt(0)] = 1
     gpu_layers: Annotated[int, Ge(0)] = 0

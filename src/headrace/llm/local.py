@@ -7,7 +7,7 @@
 Chats are taken by length, `rows` together; the beginning that all of a call have in common is read once, and a chat is read once
 for all its continuations. Greedy, or drawn with a stream of its own for each (seed, chat), so that an answer doesn't depend on
 the chats beside it (up to rounding: where two tokens are all but equally likely, another batch may choose the other).
-Use it for scores, and for models in training; on a CPU `llamacpp` says the same faster. It forces no schema.
+Use it for scores, for models in training, and for answers without a form; `llamacpp` holds answers to a schema, this doesn't.
 """
 
 from __future__ import annotations

@@ -27,10 +27,12 @@ from headrace.optim.state import state_bytes
 from headrace.train.signals import Interrupted
 from headrace.train.trainer import train
 from tests.train.across_ranks import SquaredOfSome, keep
-from tests.train.small import Rows, Squared, Stopped, learned, model_of, weights
+from tests.train.small import Rows, Squared, Stopped, learned, model_of, stopped, weights
 
 RANK = int(os.environ.get("RANK", 0))
 STOP_AT = 8
+ANEW = 0
+"""Stops a run that begins with the first batch of all, as one that goes on does not."""
 CONFIG = TrainConfig(
     epochs=4,
     learning_rate=0.05,
@@ -211,11 +213,11 @@ def main(folder):
         except Stopped:
             if RANK == 0:
                 shutil.copy(path, folder / f"{name}-stopped.safetensors")
-        model, result = deep(path, config=then or sharded)
+        model, result = deep(path, ANEW, then or sharded)
         found[f"{name} taken up"] = {"weights": weights(model).tolist(), "curve": result.curve}
     alone = folder / f"alone-{RANK}.safetensors"
     shutil.copy(folder / "alone.safetensors", alone)
-    model, result = deep(alone, config=sharded)
+    model, result = deep(alone, ANEW, sharded)
     found["alone taken up"] = {"weights": weights(model).tolist(), "curve": result.curve}
     found["body"] = {
         "plain": body().tolist(),
@@ -229,7 +231,7 @@ def main(folder):
         drawing(folder / "asked.safetensors", STOP_AT, asked)
     except Interrupted as error:
         found["asked"] = str(error)
-    keep(folder, "asked", *drawing(folder / "asked.safetensors"))
+    keep(folder, "asked", *drawing(folder / "asked.safetensors", ANEW, stopped))
     found["threads"] = [task.read_text().strip() for task in Path("/proc/self/task").glob("*/comm")]
     (folder / f"found-{RANK}.json").write_text(json.dumps(found))
 

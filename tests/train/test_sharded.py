@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from headrace.contracts.errors import ConfigError
 from headrace.contracts.training import TrainConfig
 from headrace.train.trainer import train
-from tests.train.across_shards import CONFIG, STOP_AT, body, deep
+from tests.train.across_shards import ANEW, CONFIG, STOP_AT, body, deep
 from tests.train.small import Stopped, learned, weights
 from tests.train.test_distributed import torchrun
 
@@ -68,7 +68,7 @@ def test_shards_take_up_what_any_layout_saved(found, alone, how):
 def test_one_process_takes_up_what_ranks_saved(folder, alone, tmp_path, how):
     path = tmp_path / "checkpoint.safetensors"
     path.write_bytes((folder / f"{how}-stopped.safetensors").read_bytes())
-    model, result = deep(path)
+    model, result = deep(path, ANEW)
     same({"weights": weights(model).tolist(), "curve": result.curve}, alone["shards"])
 
 

@@ -1,0 +1,1 @@
+"""Items as short codes that carry meaning: like items share their first codes."""

@@ -1,0 +1,1 @@
+"""From a model that says what comes next to whole answers."""

@@ -53,7 +53,7 @@ def test_every_path_of_the_tree_is_an_item_and_every_item_a_path(n: int, size: i
     codes[0] = -1
     ids = told_apart(codes, (size,) * levels)
     trie, found = Trie(ids), {}
-    level_nodes = [((), 0)]
+    level_nodes: list[tuple[tuple[int, ...], int]] = [((), 0)]
     for level in range(ids.levels):
         step = []
         for path, node in level_nodes:

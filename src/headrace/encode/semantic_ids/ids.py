@@ -56,7 +56,7 @@ class SemanticIds:
     @cached_property
     def there(self) -> Bool:
         """[n_items]: which items have codes."""
-        found: Bool = (self.codes >= 0).any(1)
+        found: Bool = np.any(self.codes >= 0, axis=1)
         return found
 
     @property

@@ -1,5 +1,6 @@
 """The places the model comes from, with a small file in its stead; a GGUF head that is whole, damaged or cut short."""
 
+import contextlib
 import io
 import struct
 import zipfile
@@ -7,6 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import dictionaries, integers
 
 from headrace.contracts.errors import ArtifactError, DataError
 from headrace.data.datasets import fetching
@@ -19,12 +22,16 @@ def text(value: str) -> bytes:
     return struct.pack("<Q", len(value.encode())) + value.encode()
 
 
+TOKENS = {"a": 1, "<unk>": 2, "<|im_end|>": 3, "<b>": 4, "<|user|>": 4}
+
+
 def gguf_bytes() -> bytes:
     """Metadata of each kind that matters, then one tensor of 4 x 32 values as Q4_1: 4 blocks of 20 bytes."""
     pairs = [
         text("general.architecture") + struct.pack("<I", 8) + text("llama"),
         text("general.file_type") + struct.pack("<II", 4, 3),
-        text("tokens") + struct.pack("<IIQ", 9, 8, 2) + text("a") + text("b"),
+        text("tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, len(TOKENS)) + b"".join(map(text, TOKENS)),
+        text("tokenizer.ggml.token_type") + struct.pack("<IIQ5i", 9, 5, len(TOKENS), *TOKENS.values()),
         text("scores") + struct.pack("<IIQ3f", 9, 6, 3, 1, 2, 3),
         text("llama.context_length") + struct.pack("<II", 4, 8192),
     ]
@@ -108,6 +115,7 @@ def test_a_whole_file_says_what_it_is(tmp_path):
         found = open_gguf(named)
         assert (found.name, found.quantisation, found.context) == ("tea", "Q4_1", 8192)
         assert found.digest == sha256(gguf_bytes()).hexdigest()
+        assert found.control == ("<unk>", "<|im_end|>", "<|user|>")
 
 
 @pytest.mark.parametrize("kept", [0, 3, 4, 20, 60, 150, len(gguf_bytes()) - 1])
@@ -115,6 +123,18 @@ def test_a_file_cut_short_anywhere_is_found(kept, tmp_path):
     path = tmp_path / "tea.gguf"
     path.write_bytes(gguf_bytes()[:kept])
     with pytest.raises(DataError, match=r"tea\.gguf: .*(?i:fetch)"):
+        open_gguf(path)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changed=dictionaries(integers(4, len(gguf_bytes()) - 81), integers(0, 255), min_size=1, max_size=12))
+def test_a_damaged_head_is_read_or_named_and_never_anything_else(changed, tmp_path):
+    made = bytearray(gguf_bytes())
+    for place, value in changed.items():
+        made[place] = value
+    path = tmp_path / "tea.gguf"
+    path.write_bytes(made)
+    with contextlib.suppress(DataError):
         open_gguf(path)
 
 

@@ -1,4 +1,4 @@
-"""The head of a GGUF file: whether the file is whole, how it is quantised, how long a context it was trained for.
+"""The head of a GGUF file: whether it is whole, how it is quantised, how long a context it was trained for, its control tokens.
 
 A GGUF file is  magic | version | counts | metadata | where each tensor lies | padding | tensors.  The head says where the last
 tensor ends, so a file that was cut short is found before a library reads past its end. 0.1 s with a vocabulary of 50,000 and its
@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from headrace.contracts.errors import DataError
+from headrace.llm.control_tokens import is_control
 
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 STRING, ARRAY = 8, 9
+TOKENS, TOKEN_TYPES = "tokenizer.ggml.tokens", "tokenizer.ggml.token_type"
+UNKNOWN, CONTROL, USER_DEFINED = 2, 3, 4
 QUANTISATIONS = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S", 12: "Q3_K_M",
     13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S", 17: "Q5_K_M", 18: "Q6_K", 32: "BF16",
@@ -24,17 +27,22 @@ BLOCKS = {
     12: (256, 144), 13: (256, 176), 14: (256, 210), 30: (1, 2),
 }  # fmt: skip
 """Tensor type -> (values, bytes) of a block. Of a type that is not here, only the start of a tensor is checked."""
+_DAMAGE = (
+    struct.error, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, OSError, MemoryError, RecursionError,
+)  # fmt: skip
+"""What wrong bytes come to: text that is none, types that aren't there, lengths beyond any file, a value of another kind."""
 
 
 @dataclass(frozen=True)
 class Gguf:
-    """digest: sha256 of the whole file. context: tokens, 0 where the file doesn't say."""
+    """digest: sha256 of the whole file. context: tokens, 0 where the file doesn't say. control: texts of tokens that steer."""
 
     path: Path
     digest: str
     name: str
     quantisation: str
     context: int
+    control: tuple[str, ...] = ()
 
 
 def open_gguf(path: Path) -> Gguf:
@@ -48,15 +56,16 @@ def open_gguf(path: Path) -> Gguf:
             )
         try:
             metadata, end = _head(stream)
-        except (struct.error, UnicodeDecodeError, KeyError, OverflowError, MemoryError) as error:
+            control = _control(metadata)
+            context = int(metadata.get(f"{metadata.get('general.architecture', '')}.context_length", 0))
+        except _DAMAGE as error:
             raise DataError(f"{file}: its GGUF head is damaged or cut short ({error!r}). Delete it and fetch it again.") from None
         if end > size:
             raise DataError(f"{file}: cut short: {size:,} bytes of at least {end:,}. Delete it and fetch it again.")
         stream.seek(0)
         digest = file_digest(stream, "sha256").hexdigest()
-    kind = metadata.get("general.architecture", "")
     quantisation = QUANTISATIONS.get(metadata.get("general.file_type", -1), "mixed")
-    return Gguf(file, digest, file.stem, quantisation, int(metadata.get(f"{kind}.context_length", 0)))
+    return Gguf(file, digest, file.stem, quantisation, context, control)
 
 
 def _one(path: Path) -> Path:
@@ -69,14 +78,14 @@ def _one(path: Path) -> Path:
 
 
 def _head(stream: BinaryIO) -> tuple[dict[str, Any], int]:
-    """The metadata's scalars and strings, and the byte after the last tensor."""
+    """The metadata's scalars, strings and vocabulary, and the byte after the last tensor."""
     version, tensors, pairs = _unpack(stream, "IQQ")
     if version not in (2, 3):
         raise KeyError(f"version {version}; 2 and 3 are known")
     metadata: dict[str, Any] = {}
     for _ in range(pairs):
         key = _string(stream).decode()
-        value = _value(stream, *_unpack(stream, "I"))
+        value = _value(stream, *_unpack(stream, "I"), keep=key in (TOKENS, TOKEN_TYPES))
         metadata[key] = value.decode(errors="replace") if isinstance(value, bytes) else value
     ends = [_end(stream) for _ in range(tensors)]
     alignment = metadata.get("general.alignment", 32)
@@ -95,13 +104,21 @@ def _end(stream: BinaryIO) -> int:
     return int(start) + values // per_block * size
 
 
-def _value(stream: BinaryIO, kind: int) -> Any:
-    """Arrays are passed over: None."""
+def _control(metadata: dict[str, Any]) -> tuple[str, ...]:
+    typed = zip(metadata.get(TOKENS) or (), metadata.get(TOKEN_TYPES) or (), strict=False)
+    found = [(token.decode(errors="replace"), kind) for token, kind in typed if kind in (UNKNOWN, CONTROL, USER_DEFINED)]
+    return tuple(text for text, kind in found if is_control(text, special=kind != USER_DEFINED))
+
+
+def _value(stream: BinaryIO, kind: int, *, keep: bool = False) -> Any:
+    """Arrays are passed over, None, unless kept."""
     if kind == STRING:
         return _string(stream)
     if kind != ARRAY:
         return _unpack(stream, SCALARS[kind])[0]
     inner, count = _unpack(stream, "IQ")
+    if keep:
+        return [_value(stream, inner) for _ in range(count)]
     if inner in SCALARS:
         stream.seek(count * struct.calcsize(SCALARS[inner]), 1)
     else:

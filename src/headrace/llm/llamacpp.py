@@ -7,6 +7,7 @@
 `parallel` chats are in work at a time and share each step's pass over the weights; one that ends makes room for the next. Chats
 with the same beginning go one after another, so that it is found in the cache of its slot. llama.cpp listens on a free port of
 127.0.0.1 while the model is open. It gives no log-probabilities of continuations: `local` reads the same file and does.
+Control tokens in messages are broken (`control_tokens`), though not what comes to the server of `served` from outside.
 With one thread by default and no spinning: threads that wait for each other on a busy machine made it a hundred times slower.
 Use it where an answer has to meet a schema, or the weights don't fit otherwise: they stay at their few bits. Without either, and
 for scores, `local` is as fast on a CPU or faster. Greedy answers may differ by a rounding with the chats beside them.
@@ -30,6 +31,7 @@ from headrace.contracts.config import config
 from headrace.contracts.errors import DataError
 from headrace.encode.optional import optional
 from headrace.llm.backend import Said
+from headrace.llm.control_tokens import breaking
 from headrace.llm.gguf_file import open_gguf
 
 
@@ -59,6 +61,7 @@ class LlamaCpp:
         if file.context and of.context > file.context:
             raise DataError(f"{file.path}: made for {file.context:,} tokens of context, not {of.context:,}. Lower `context`.")
         self.id = f"llamacpp/{file.name}/{file.quantisation}/{file.digest[:16]}"
+        self._broken = breaking(file.control)
         self.at_once = 8 * of.parallel
         self.parallel = of.parallel
         self._server = _started(library, file.path, of)
@@ -90,7 +93,7 @@ class LlamaCpp:
         self.close()
 
     def prompt_tokens(self, chat: Chat) -> int:
-        text = self._asked("/apply-template", {"messages": _turns(chat)})["prompt"]
+        text = self._asked("/apply-template", {"messages": self._turns(chat)})["prompt"]
         return len(self._asked("/tokenize", {"content": text, "add_special": True, "parse_special": True})["tokens"])
 
     def say(self, chats: Sequence[Chat], schema: Schema | None, sampling: Sampling, each: Callable[[int, Said], None]) -> None:
@@ -107,7 +110,7 @@ class LlamaCpp:
         raise Unsupported(f"{self.id} gives no log-probabilities of continuations. Read its file with headrace.llm.local.")
 
     def _ask(self, chat: Chat, schema: Schema | None, sampling: Sampling) -> Said:
-        asked: dict[str, Any] = {"messages": _turns(chat), "max_tokens": sampling.max_tokens, "cache_prompt": True}
+        asked: dict[str, Any] = {"messages": self._turns(chat), "max_tokens": sampling.max_tokens, "cache_prompt": True}
         asked |= {"temperature": sampling.temperature, "seed": _seed(chat, sampling), "top_k": 0, "top_p": 1.0, "min_p": 0.0}
         if schema is not None:
             form = {"name": "answer", "strict": True, "schema": schema}
@@ -117,6 +120,9 @@ class LlamaCpp:
         except ValueError as error:  # a schema that its grammar has no words for
             return Said("", error=f"llama.cpp: {error}")
         return _said(answer)
+
+    def _turns(self, chat: Chat) -> list[dict[str, str]]:
+        return [{"role": message.role, "content": self._broken(message.content)} for message in chat]
 
     def _asked(self, path: str, body: Mapping[str, Any] | None) -> Any:
         data = None if body is None else json.dumps(body).encode()
@@ -143,10 +149,6 @@ def _started(library: Any, path: Path, of: LlamaCppConfig) -> Any:
         return library.Server(asked)
     except (RuntimeError, ValueError) as error:
         raise DataError(f"{path}: llama.cpp can't run it: {error}. Its kind of model may be newer than this llama.cpp.") from None
-
-
-def _turns(chat: Chat) -> list[dict[str, str]]:
-    return [{"role": message.role, "content": message.content} for message in chat]
 
 
 def _seed(chat: Chat, sampling: Sampling) -> int:

@@ -7,6 +7,7 @@
 Chats are taken by length, `rows` together; the beginning that all of a call have in common is read once, and a chat is read once
 for all its continuations. Greedy, or drawn with a stream of its own for each (seed, chat), so that an answer doesn't depend on
 the chats beside it (up to rounding: where two tokens are all but equally likely, another batch may choose the other).
+Control tokens in messages and continuations are broken (`control_tokens`): only the template has any.
 Use it for scores, for models in training, and for answers without a form; `llamacpp` holds answers to a schema, this doesn't.
 """
 
@@ -29,6 +30,7 @@ from headrace.contracts.errors import DataError
 from headrace.contracts.requests import Float64
 from headrace.llm.backend import Said
 from headrace.llm.causal import causal
+from headrace.llm.control_tokens import breaking, is_control
 from headrace.llm.reading import Read, Reader, Tokens
 
 WORTH_SHARING = 8
@@ -64,6 +66,8 @@ class Local:
         self.ends = {tokenizer.eos_token_id} | set(ends if isinstance(ends, list) else [ends])
         self._reader = Reader(model)
         self._specials = [str(token) for token in tokenizer.get_added_vocab()]
+        added = tokenizer.added_tokens_decoder.values()
+        self._broken = breaking(token.content for token in added if is_control(token.content, special=token.special))
         self._continued = lru_cache(65_536)(self._after)  # the same labels come again with every chat
 
     def prompt_tokens(self, chat: Chat) -> int:
@@ -71,7 +75,7 @@ class Local:
 
     def _text(self, chat: Chat) -> str:
         """What is read for a chat, up to where the assistant begins; said to and scored alike."""
-        turns = [{"role": message.role, "content": message.content} for message in chat]
+        turns = [{"role": message.role, "content": self._broken(message.content)} for message in chat]
         return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
 
     def say(self, chats: Sequence[Chat], schema: Schema | None, sampling: Sampling, each: Callable[[int, Said], None]) -> None:
@@ -90,7 +94,7 @@ class Local:
         texts = [self._text(chat) for chat in chats]
         prompts = [self._encoded(text) for text in texts]
         tails = [text[max([0, *(text.rfind(special) for special in self._specials)]) :] for text in texts]
-        tokens = [[self._continued(tail, one) for one in of] for tail, of in zip(tails, continuations, strict=True)]
+        tokens = [[self._continued(tail, self._broken(one)) for one in of] for tail, of in zip(tails, continuations, strict=True)]
         for prompt, of in zip(prompts, tokens, strict=True):
             longest = max(map(len, of), default=0)
             if len(prompt) + longest > self.context:

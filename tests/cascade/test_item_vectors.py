@@ -6,7 +6,7 @@ import pytest
 from headrace.artifacts.store import Store
 from headrace.build.graph import Graph
 from headrace.cascade import item_vectors as stage
-from headrace.cascade.item_vectors import CACHE, item_vectors, load_item_vectors, texts_at
+from headrace.cascade.item_vectors import CACHE, item_vectors, load_item_vectors, load_text_encoder, texts_at
 from headrace.contracts.errors import MissingExtra
 from headrace.data.log import Log
 from headrace.encode.bert import SentenceBert
@@ -21,6 +21,7 @@ ITEMS = {
     "valid_from": [0, 50, CUT, 10, 20, CUT + 5, CUT + 9],
     "title": ["iron kettle", "tea kettle", "cup of the future", "green tea", None, "iron cup", "cup renamed"],
     "text": [None, "of iron", None, " ", None, "100 g", None],
+    "categories": [None, None, None, ["drinks", "hot"], [], None, None],
 }
 
 
@@ -52,14 +53,16 @@ def test_no_wording_of_the_future_is_read(log):
     texts, known_us = texts_at(log, CUT)
     found = dict(zip(log.items.ids, zip(texts[1:], known_us[1:].tolist(), strict=True), strict=True))
     assert found == {
-        "a": ("tea kettle\nof iron", 0), "b": ("green tea", 10), "c": ("", 20), "d": ("iron cup\n100 g", CUT + 5), "e": ("", 15),
+        "a": ("tea kettle\nof iron", 0), "b": ("green tea\n \ndrinks, hot", 10), "c": ("", 20), "d": ("iron cup\n100 g", CUT + 5),
+        "e": ("", 15),
     }  # fmt: skip
     assert texts[0] == ""
     assert dict(zip(log.items.ids, texts_at(log, 40)[0][1:], strict=True))["a"] == "iron kettle"
 
 
 def test_tfidf_is_fitted_before_the_cut_and_turns_new_items_too(log, graph, tables):
-    vectors = load_item_vectors(item_vectors(graph, tables, log, CUT, "tfidf"))
+    made = item_vectors(graph, tables, log, CUT, "tfidf")
+    vectors = load_item_vectors(made)
     assert vectors.shape == (len(log.items), 256)
     row = dict(zip(log.items.ids, vectors[1:], strict=True))
     assert not row["c"].any()
@@ -67,6 +70,8 @@ def test_tfidf_is_fitted_before_the_cut_and_turns_new_items_too(log, graph, tabl
     assert np.linalg.norm(row["d"]) == pytest.approx(1, abs=1e-5), "nobody chose it, and it has a text"
     assert row["d"] @ row["a"] > 0.3, "iron"
     assert row["d"] @ row["b"] == pytest.approx(0, abs=1e-5)
+    words = load_text_encoder(made).encode(["tea kettle of iron"], "query")[0]
+    assert np.array_equal(words, row["a"]), "who asks with an item's words means the item"
 
 
 def test_minilm_encodes_a_text_once_a_store(log, graph, tables, tiny_folder, monkeypatch):
@@ -82,7 +87,7 @@ def test_minilm_encodes_a_text_once_a_store(log, graph, tables, tiny_folder, mon
     monkeypatch.setattr(stage, "minilm", lambda config: Asked(*files, "tiny", config))
     first = load_item_vectors(item_vectors(graph, tables, log, 40, "minilm"))
     assert first.shape == (len(log.items), tiny.DIM)
-    assert sorted(asked) == ["green tea", "iron cup\n100 g", "iron kettle"]
+    assert sorted(asked) == ["green tea\n \ndrinks, hot", "iron cup\n100 g", "iron kettle"]
     asked.clear()
     second = load_item_vectors(item_vectors(graph, tables, log, CUT, "minilm"))
     assert asked == ["tea kettle\nof iron"], "the only one that is new at this cut"

@@ -45,8 +45,8 @@ _NOT_FEATURES = {
 class FeaturesConfig:
     """[features] of the TOML. crosses: pairs of categorical features, as [["user.city", "item.colour"]].
 
-    count_days: trailing windows over which a user's and an item's events are counted. item_vectors: what turns items' titles and
-    texts into vectors that models and the page read; None: they are not read.
+    count_days: trailing windows over which a user's and an item's events are counted. item_vectors: what turns items' titles,
+    texts and categories into vectors that models and the page read; None: they are not read.
     """
 
     crosses: tuple[tuple[str, str], ...] = ()

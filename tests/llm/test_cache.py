@@ -11,7 +11,10 @@ from hypothesis import given, settings
 from hypothesis.strategies import binary, dictionaries, text
 
 from headrace.contracts.errors import ArtifactError
+from headrace.llm.budget import Budget, Limits, Prices
 from headrace.llm.cache import AnswerCache
+from headrace.llm.chat import Chatting
+from headrace.testing.chat import ASKED, HOT, Scripted
 
 
 def key(number: int) -> bytes:
@@ -68,6 +71,35 @@ def test_a_killed_writer_loses_at_most_what_it_had_not_written(tmp_path):
     with AnswerCache(tmp_path / "a.sqlite") as cache:
         assert cache.rows == 512  # two batches of 256
         assert cache.get_many([(511).to_bytes(32, "big"), (512).to_bytes(32, "big")]) == {(511).to_bytes(32, "big"): {"n": 511}}
+
+
+def test_a_durable_one_loses_nothing_to_a_kill(tmp_path):
+    code = (
+        "import os, sys; from pathlib import Path; from headrace.llm.cache import AnswerCache\n"
+        "cache = AnswerCache(Path(sys.argv[1]), durable=True)\n"
+        "for n in range(3): cache.put(n.to_bytes(32, 'big'), {'n': n})\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.sqlite")])
+    assert ran.returncode == -signal.SIGKILL
+    with AnswerCache(tmp_path / "a.sqlite", durable=True) as cache:
+        assert cache.rows == 3
+        assert cache._database.execute("PRAGMA synchronous").fetchone() == (2,), "FULL: the disk is waited for"
+        assert cache.spent().calls == 0, "rows of scores say nothing of usage"
+
+
+def test_what_kept_answers_took_is_summed_over_runs_and_each_try_once(tmp_path):
+    cache = AnswerCache(tmp_path / "a.sqlite")
+    prices = Prices(prompt=1.0, completion=2.0)
+    one = Chatting(Scripted(lambda _: "Yes."), cache, Budget(Limits(max_calls=1)), prices)
+    one.complete_many([ASKED[0]], HOT)
+    other = Chatting(Scripted(lambda _: '{"hot": true}'), cache, prices=prices)
+    other.complete_many(ASKED, HOT)
+    Chatting(Scripted([]), cache, prices=prices).complete_many(ASKED, HOT)
+    spent, asked = cache.spent(), one.usage + other.usage
+    assert (spent.calls, spent.prompt_tokens, spent.completion_tokens) == (4, asked.prompt_tokens, asked.completion_tokens)
+    assert spent.cost == pytest.approx(asked.cost)
+    cache.close()
 
 
 def test_another_format_is_refused_by_name_and_left_alone(tmp_path):

@@ -174,12 +174,22 @@ def test_the_budget_delivers_all_it_bears_then_stops(cache):
     assert more.usage.cached == 6
 
 
-def test_a_second_try_that_does_not_fit_leaves_the_answer_unparsed_and_out_of_the_cache(cache):
-    model = Chatting(Scripted(lambda _: "Yes."), cache, Budget(Limits(max_calls=1)))
+def test_a_second_try_that_does_not_fit_leaves_the_answer_unparsed_and_is_made_once_there_is_more(cache):
+    budget = Budget(Limits(max_calls=1))
+    model = Chatting(Scripted(lambda _: "Yes."), cache, budget)
     (answer,) = model.complete_many([ASKED[0]], HOT)
     assert answer.status == "unparsed"
     assert "not asked again, the budget ends at calls" in answer.reason
-    assert cache.rows == 0
+    assert budget.cut == 1
+    backend = Scripted([YES])
+    more = Chatting(backend, cache)
+    (answer,) = more.complete_many([ASKED[0]], HOT)
+    assert answer.parsed == {"hot": True}
+    assert more.usage.calls == 1, "the first answer was paid for and kept"
+    (asked,) = backend.heard
+    assert [message.role for message in asked[2:]] == ["assistant", "user"]
+    assert asked[2].content == "Yes."
+    assert Chatting(Scripted([]), cache).complete_many([ASKED[0]], HOT)[0].parsed == {"hot": True}
 
 
 def test_a_backend_that_leaves_a_chat_out_is_named():

@@ -30,6 +30,21 @@ def writing(path: Path) -> Iterator[None]:
         raise ArtifactError(f"{path}: could not be written ({cause.strerror}). Make room, or choose another folder.") from None
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A name beside the path to write to; renamed over it once the block ends well, gone where it does not."""
+    beside = path.with_name(f".{path.name}-{os.getpid()}")
+    with writing(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield beside
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
 def place(path: Path, text: str) -> None:
     """Write beside it, then rename over it."""
     try:

@@ -51,6 +51,11 @@ class Source:
     files: tuple[Path, ...]
     separator: str | None
 
+    @property
+    def columns(self) -> list[str]:
+        with self.reading():
+            return [name for name in self.rows.collect_schema().names() if name != ROW]
+
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Around all that collects `rows`: what the reader says becomes a DataError."""
@@ -75,21 +80,16 @@ class Source:
 
 def open_source(table: Table, path: str, base: Path, columns: Mapping[str, str], *, optional: Iterable[str] = ()) -> Source:
     """columns: ours = theirs. optional: required columns that something else supplies."""
-    files = found_files(table.name, path, base)
-    lazy, suffix = _scan(files)
-    separator = _SEPARATORS.get(suffix)
-    if separator and is_utf16(files[0]):
-        raise DataError(f"{path} is UTF-16. Save it as UTF-8, e.g. iconv -f utf-16 -t utf-8.")
-    whole = Source(path, lazy, separator is None, (), tuple(files), separator)
-    with whole.reading():
-        theirs = [name for name in lazy.collect_schema().names() if name != ROW]
+    whole = _opened(table.name, path, base)
+    theirs = whole.columns
     names = _ours(table, path, theirs, columns, set(optional))
-    if separator:
-        lazy = lazy.filter(~pl.all_horizontal(pl.col(theirs).is_null()))
-        with whole.reading():
-            _check_width(files, theirs, lazy, path, separator)
-    rows = lazy.select(ROW, **{our: pl.col(their) for our, their in names.items()})
+    rows = _whole_rows(whole).rows.select(ROW, **{our: pl.col(their) for our, their in names.items()})
     return replace(whole, rows=rows, ignored=tuple(name for name in theirs if name not in names.values()))
+
+
+def open_table(path: str, base: Path, *, section: str) -> Source:
+    """Rows that no contract describes, all columns under their own names. section: of the TOML that named the path."""
+    return _whole_rows(_opened("path", path, base, section))
 
 
 def read(table: Table, path: str, base: Path, columns: Mapping[str, str], *, optional: Iterable[str] = ()) -> Raw:
@@ -99,30 +99,50 @@ def read(table: Table, path: str, base: Path, columns: Mapping[str, str], *, opt
     return source.collect()
 
 
-def found_files(name: str, path: str, base: Path) -> list[Path]:
-    """What a path in [data] means: one file, a folder's Parquet files, or all that fits a pattern."""
+def found_files(name: str, path: str, base: Path, section: str = "[data]") -> list[Path]:
+    """What a path in a TOML means: one file, a folder's Parquet files, or all that fits a pattern."""
     whole = base / path
     if whole.is_file():
         return [whole]
     if whole.is_dir():
         if files := sorted(whole.rglob("*.parquet")):
             return files
-        raise ConfigError(f"[data] {name}: {whole} is a folder without Parquet files. It has: {_entries(whole)}.")
+        raise ConfigError(f"{section} {name}: {whole} is a folder without Parquet files. It has: {_entries(whole)}.")
     if any(sign in path for sign in "*?["):
         start = Path(whole.anchor) if whole.is_absolute() else Path()
         if files := sorted(file for file in start.glob(str(whole.relative_to(whole.anchor))) if file.is_file()):
             return files
-        raise ConfigError(f'[data] {name}: nothing fits the pattern "{path}" in {base}.')
+        raise ConfigError(f'{section} {name}: nothing fits the pattern "{path}" in {base}.')
     there = whole.parent
     lost = whole.name
     while not there.is_dir():
         there, lost = there.parent, there.name
     hint = nearest(lost, (entry.name for entry in there.iterdir()))
-    raise ConfigError(f"[data] {name}: there is no file {whole}.{hint} The folder {there} has: {_entries(there)}.")
+    raise ConfigError(f"{section} {name}: there is no file {whole}.{hint} The folder {there} has: {_entries(there)}.")
 
 
 def _entries(folder: Path) -> str:
     return listed(sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))) or "nothing"
+
+
+def _opened(name: str, path: str, base: Path, section: str = "[data]") -> Source:
+    files = found_files(name, path, base, section)
+    lazy, suffix = _scan(files)
+    separator = _SEPARATORS.get(suffix)
+    if separator and is_utf16(files[0]):
+        raise DataError(f"{path} is UTF-16. Save it as UTF-8, e.g. iconv -f utf-16 -t utf-8.")
+    return Source(path, lazy, separator is None, (), tuple(files), separator)
+
+
+def _whole_rows(source: Source) -> Source:
+    """Without the blank lines of a text file; DataError where one of its rows is short."""
+    if source.separator is None:
+        return source
+    theirs = source.columns
+    lazy = source.rows.filter(~pl.all_horizontal(pl.col(theirs).is_null()))
+    with source.reading():
+        _check_width(list(source.files), theirs, lazy, source.label, source.separator)
+    return replace(source, rows=lazy)
 
 
 def _scan(files: list[Path]) -> tuple[pl.LazyFrame, str]:

@@ -40,6 +40,8 @@ class Budget:
     def __init__(self, limits: Limits):
         self.limits = limits
         self.spent = Usage()
+        self.cut = 0
+        """Second tries that it had no room for: their chats are unparsed, and would perhaps not be with more."""
 
     def refusal(self, worst: Usage) -> str:
         """ "" where the worst case fits into what is left."""

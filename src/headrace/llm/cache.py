@@ -3,7 +3,8 @@
     key = sha256 of (model id, messages, schema, sampling, format of the prompt)   ->   the answer as JSON, with its checksum
 
 Two processes may share a file. Rows are written in batches, each one transaction: a killed process loses the batch that it had
-not written yet, and nothing before. A file of another format is refused by name, a damaged one too.
+not written yet, and nothing before. `durable` writes each row by itself and waits for the disk: what was paid for is there after
+a kill and after a power cut. A file of another format is refused by name, a damaged one too.
 """
 
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Self
 
+from headrace.contracts.chat import Usage
 from headrace.contracts.errors import ArtifactError
 
 FORMAT = 1
@@ -25,10 +27,13 @@ _READ_AT_ONCE = 500  # below SQLite's limit on parameters, in all its versions
 
 
 class AnswerCache:
-    """path: the file; made with its folder where there is none. hits, misses: since it was opened."""
+    """path: the file; made with its folder where there is none. hits, misses: since it was opened.
 
-    def __init__(self, path: Path):
-        self.path, self.hits, self.misses = path, 0, 0
+    durable: a row is on the disk when `put` returns, which takes milliseconds; else in batches, and no later than `flush`.
+    """
+
+    def __init__(self, path: Path, *, durable: bool = False):
+        self.path, self.durable, self.hits, self.misses = path, durable, 0, 0
         self._waiting: dict[bytes, bytes] = {}
         self._lock = Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +73,7 @@ class AnswerCache:
         text = json.dumps(answer, separators=(",", ":")).encode()
         with self._lock:
             self._waiting[key] = _checksum(key, text) + text
-        if len(self._waiting) >= _BATCH:
+        if self.durable or len(self._waiting) >= _BATCH:
             self.flush()
 
     def flush(self) -> None:
@@ -99,6 +104,15 @@ class AnswerCache:
             stored: int = self._database.execute("SELECT count(*) FROM answers").fetchone()[0]
             return stored + len(self._waiting)
 
+    def spent(self) -> Usage:
+        """What the completions that are kept took when they were asked, in all runs that wrote here."""
+        self.flush()
+        sums = ", ".join(f"total(json_extract(said, '$.usage[{place}]'))" for place in range(4))
+        text = f"SELECT CAST(substr(answer, {_CHECKSUM + 1}) AS TEXT) AS said FROM answers"
+        with self._lock:
+            calls, prompt, completion, cost = self._database.execute(f"SELECT {sums} FROM ({text})").fetchone()
+        return Usage(calls=int(calls), prompt_tokens=int(prompt), completion_tokens=int(completion), cost=cost)
+
     def _opened(self) -> None:
         said = self._database.execute
         with self._database:
@@ -116,7 +130,7 @@ class AnswerCache:
                     f"open it with the version that wrote it."
                 )
         said("PRAGMA journal_mode = WAL")
-        said("PRAGMA synchronous = NORMAL")
+        said(f"PRAGMA synchronous = {'FULL' if self.durable else 'NORMAL'}")
 
     def _read(self, key: bytes, answer: bytes) -> Mapping[str, Any]:
         checksum, text = answer[:_CHECKSUM], answer[_CHECKSUM:]

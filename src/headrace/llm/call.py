@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from headrace.contracts.chat import BudgetReached, Chat, Completion, Message, Sampling, Usage
 from headrace.llm.backend import Said
-from headrace.llm.remembered import completion_of, key_of, row_of
+from headrace.llm.remembered import completion_of, key_of, row_of, row_of_first, spent_on
 from headrace.llm.structured import NoObject, Wanted
 
 if TYPE_CHECKING:
@@ -29,11 +29,16 @@ class Call:
             self.places.setdefault(key_of(model.id, chat, schema, sampling), []).append(place)
         self.done: dict[int, Completion] = {}
         self.told: dict[bytes, str] = {}
+        self.first: dict[bytes, Completion] = {}  # answers of an earlier run that did not meet the schema
+        self.earlier: dict[bytes, Usage] = {}  # what they took then
         self.waiting = deque(self.places)
 
     def remember(self) -> None:
         if self.model.cache:
             known = self.model.cache.get_many(self.places)
+            for key in [key for key, row in known.items() if "told" in row]:
+                row = known.pop(key)
+                self.first[key], self.told[key], self.earlier[key] = completion_of(row), row["told"], spent_on(row)
             self.waiting = deque(key for key in self.places if key not in known)
             for key, row in known.items():
                 answer = completion_of(row)
@@ -42,7 +47,7 @@ class Call:
 
     def next_part(self) -> dict[bytes, Chat]:
         """As many as are worth giving together and surely fit the budget."""
-        part = {key: self._asked(key) for key in islice(self.waiting, self.model.backend.at_once)}
+        part = {key: self.asked(key) for key in islice(self.waiting, self.model.backend.at_once)}
         fit, refusal = self._fitting(part.values())
         if not fit:
             kept = " and are in the cache" if self.model.cache else ""
@@ -51,11 +56,14 @@ class Call:
         return {self.waiting.popleft(): chat for chat in islice(part.values(), fit)}
 
     def ask(self, part: Mapping[bytes, Chat]) -> None:
-        unmet = self._say(part, {})
+        unmet = self._say({key: chat for key, chat in part.items() if key not in self.first}, {})
+        unmet |= {key: self.first[key] for key in part if key in self.first}
         again = {key: self._asked_again(key, answer) for key, answer in unmet.items()}
         fit, refusal = self._fitting(again.values())
         for key in list(again)[fit:]:
             del again[key]
+            if self.model.budget:
+                self.model.budget.cut += 1
             answer = unmet[key]
             self._finish(
                 key, replace(answer, reason=f"{answer.reason}; not asked again, the budget ends at {refusal}"), keep=False
@@ -87,6 +95,8 @@ class Call:
                 except NoObject as error:
                     self.told[key] = error.told
                     unmet[key] = Completion(said.text, "unparsed", None, str(error), usage)
+                    if self.model.cache and key not in before:
+                        self.model.cache.put(key, row_of_first(unmet[key], error.told, usage))
 
         if asked:
             self.model.backend.say(list(asked.values()), self.wanted.schema if self.wanted else None, self.sampling, heard)
@@ -97,7 +107,7 @@ class Call:
         self.model.spend(counted)
         answer = replace(answer, usage=answer.usage + counted)
         if keep and self.model.cache:
-            self.model.cache.put(key, row_of(answer))
+            self.model.cache.put(key, row_of(answer, answer.usage + self.earlier.get(key, Usage())))
         place, *others = self.places[key]
         self._give(place, answer, spent=True)
         for other in others:
@@ -109,6 +119,12 @@ class Call:
         self.done[place] = answer
         if self.each:
             self.each(place, answer)
+
+    def asked(self, key: bytes) -> Chat:
+        """As it is said to the model: with the schema in words, unless the backend forces it."""
+        if key in self.first:
+            return self._asked_again(key, self.first[key])
+        return self._asked(key)
 
     def _asked(self, key: bytes) -> Chat:
         chat = self.chats[self.places[key][0]]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from headrace.contracts.chat import Chat, Completion, Sampling, Scored
+from headrace.contracts.chat import Chat, Completion, Sampling, Scored, Usage
 
 PROMPT_FORMAT = 1
 """Of the words that are put around a chat (the schema's, the second try's). Grows with them: old answers are then not found."""
@@ -22,8 +22,20 @@ def key_of_score(model_id: str, chat: Chat, continuations: Sequence[str]) -> byt
     return _digest(["score", PROMPT_FORMAT, model_id, _said(chat), list(continuations)])
 
 
-def row_of(answer: Completion) -> dict[str, Any]:
-    return {"text": answer.text, "status": answer.status, "parsed": answer.parsed, "reason": answer.reason}
+def row_of(answer: Completion, spent: Usage) -> dict[str, Any]:
+    """spent: on this answer, in whatever run."""
+    row = {"text": answer.text, "status": answer.status, "parsed": answer.parsed, "reason": answer.reason}
+    return row | {"usage": [spent.calls, spent.prompt_tokens, spent.completion_tokens, spent.cost]}
+
+
+def row_of_first(answer: Completion, told: str, spent: Usage) -> dict[str, Any]:
+    """A first answer that did not meet the schema. It is paid for, so a run that goes on begins with the second try."""
+    return row_of(answer, spent) | {"told": told}
+
+
+def spent_on(row: Mapping[str, Any]) -> Usage:
+    calls, prompt, completion, cost = row.get("usage", (0, 0, 0, 0.0))
+    return Usage(calls=calls, prompt_tokens=prompt, completion_tokens=completion, cost=cost)
 
 
 def completion_of(row: Mapping[str, Any]) -> Completion:

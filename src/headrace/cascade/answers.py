@@ -8,14 +8,15 @@ Names are read once and kept: they are most of an answer's time otherwise.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from headrace.cascade.cascade import Cascade
-from headrace.cascade.scoring import score
+from headrace.cascade.scoring import scored
+from headrace.cascade.steering import PREFERENCE
 from headrace.contracts.requests import Candidates, Requests, Slates
 from headrace.contracts.seams import Reasoned, Ruled
 from headrace.data.log import Log
@@ -85,15 +86,16 @@ def walk(cascade: Cascade, requests: Requests, *, seed: int, timed: Timed = lamb
     """The answer of `cascade.act`, with what each stage dropped kept beside it. timed: a context round each stage, by name."""
     with timed("retrieve"):
         found = recalled = cascade.recall(requests)
-    scored: dict[str, Candidates] = {}
+    made: dict[str, Candidates] = {}
     for scoring in cascade.scorings:
         with timed(scoring.stage):
-            everything = score([replace(scoring, keep=found.items.shape[1])], requests, found)
-            scored[scoring.stage], found = everything, everything.top(scoring.stage, scoring.keep)
+            made[scoring.stage], found = scored(scoring, requests, found, cascade.steering)
+    if PREFERENCE in found.scores:
+        made[PREFERENCE] = made[cascade.scorings[-1].stage]
     with timed("page"):
         found = cascade.with_pins(requests, found)
         slates = cascade.page.act(requests, found, seed=seed)
-    return Walk(requests, recalled, scored, found, slates)
+    return Walk(requests, recalled, made, found, slates)
 
 
 def answer(cascade: Cascade, log: Log, requests: Requests, *, seed: int, names: Names | None = None) -> list[list[Answered]]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from headrace.cascade.join import join
 from headrace.cascade.scoring import Scoring, propose, score, with_pairs
+from headrace.cascade.steering import Steering
 from headrace.contracts.requests import Allowed, Bool, Candidates, Float64, Requests, Slates
 from headrace.contracts.seams import Pinning, Policy, Retriever
 from headrace.data.features import Features
@@ -17,7 +18,8 @@ class Cascade:
     """retrievers: those whose proposals are joined, in the order the scorers know. fallback: (name, retriever).
 
     It finds its own candidates, so it is asked with None. seen_items: whether what a user had before may come again.
-    features: what candidates carry is read from them; None: they carry nothing.
+    features: what candidates carry is read from them; None: they carry nothing. steering: what a preference in words does to the
+    scores; None: it does nothing.
     """
 
     def __init__(
@@ -32,10 +34,11 @@ class Cascade:
         available: Bool,
         seen_items: bool,
         features: Features | None = None,
+        steering: Steering | None = None,
     ):
         self.retrievers, self.fallback, self.scorings, self.page = retrievers, fallback, scorings, page
         self.k, self.slots, self.available, self.seen_items = k, slots, available, seen_items
-        self.features = features
+        self.features, self.steering = features, steering
 
     @property
     def policy_id(self) -> str:
@@ -66,7 +69,7 @@ class Cascade:
 
     def candidates(self, requests: Requests) -> Candidates:
         """Recalled and scored, best first; what the page's rules pin joins where it may be shown at all."""
-        return self.with_pins(requests, score(self.scorings, requests, self.recall(requests)))
+        return self.with_pins(requests, score(self.scorings, requests, self.recall(requests), self.steering))
 
     def with_pins(self, requests: Requests, candidates: Candidates) -> Candidates:
         if not isinstance(self.page, Pinning):

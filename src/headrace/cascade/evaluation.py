@@ -127,7 +127,7 @@ def _answer(pipeline: Pipeline, requests: Requests, wanted: int) -> dict[str, In
         candidates = cascade.recall(part)
         parts.setdefault(RECALLED, []).append(Candidates(candidates.items, {}))
         for scoring in cascade.scorings:
-            candidates = score([scoring], part, candidates)
+            candidates = score([scoring], part, candidates, cascade.steering)
             parts.setdefault(scoring.stage, []).append(Candidates(candidates.items, {}))
         shown = cascade.act(part, cascade.with_pins(part, candidates), seed=plan.seed)
         parts.setdefault("page", []).append(Candidates(shown.items, {}))

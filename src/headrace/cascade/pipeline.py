@@ -24,6 +24,7 @@ from headrace.cascade.logged import Logged
 from headrace.cascade.plan import trusted
 from headrace.cascade.scoring import Scoring, propose, score, with_pairs
 from headrace.cascade.shown import Impressions, need_positive, proposed_share
+from headrace.cascade.steering import Steering
 from headrace.cascade.validation import ndcg_of_retriever, newest_apart, recall_of, value_of_ranker
 from headrace.contracts.config import as_dict
 from headrace.contracts.lists import CandidateLists
@@ -207,7 +208,14 @@ class Pipeline(Logged):
             available=self.log.available(self.cuts.test_us),
             seen_items=plan.page.seen_items,
             features=self.feature_object,
+            steering=self.steering,
         )
+
+    @cached_property
+    def steering(self) -> Steering | None:
+        """None where items have no vectors, or the plan wants none."""
+        vectors, weight = self.feature_object.item_vectors, self.plan.page.preference
+        return None if vectors is None or not weight else Steering(vectors, weight)
 
     def _validate_retriever(self, retriever: Any) -> float:
         requests, answers = self._validation

@@ -72,6 +72,8 @@ class Page:
     use: str = "explore"
     seen_items: bool = False
     """True: an item the user had before may be recommended again (groceries, music)."""
+    preference: Annotated[float, Ge(0)] = 1.0
+    """How far a preference in words moves the scores, in their standard deviations; it needs [features] item_vectors."""
 
 
 @config

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from headrace.cascade.join import join
+from headrace.cascade.steering import PREFERENCE, Steering
 from headrace.contracts.batch import Batch
 from headrace.contracts.requests import Allowed, Candidates, Float32, Requests
 from headrace.contracts.seams import Retriever
@@ -16,7 +17,7 @@ from headrace.data.features import Features
 from headrace.data.rank_inputs import candidate_batch, pairs_in, user_batch
 
 SHOWN = "shown"
-_SAID_BY_NONE = ("fallback", SHOWN)  # scores that no scorer looks at
+_SAID_BY_NONE = ("fallback", SHOWN, PREFERENCE)  # scores that no scorer looks at
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,28 @@ def with_pairs(features: Features, requests: Requests, candidates: Candidates) -
     return replace(candidates, features={**candidates.features, **pairs}) if pairs else candidates
 
 
-def score(scorings: Sequence[Scoring], requests: Requests, candidates: Candidates) -> Candidates:
+def score(
+    scorings: Sequence[Scoring], requests: Requests, candidates: Candidates, steering: Steering | None = None
+) -> Candidates:
     """Through the stages in order: each adds its score under its stage's name, sees those before it, and keeps its best.
 
-    Scorers are in evaluation mode.
+    steering: moves each stage's scores by the preference that requests come with. Scorers are in evaluation mode.
     """
     for scoring in scorings:
-        scores = {**candidates.scores, scoring.stage: logits_of(scoring.scorer, requests, candidates)}
-        candidates = replace(candidates, scores=scores).top(scoring.stage, scoring.keep)
+        _, candidates = scored(scoring, requests, candidates, steering)
     return candidates
+
+
+def scored(
+    scoring: Scoring, requests: Requests, candidates: Candidates, steering: Steering | None = None
+) -> tuple[Candidates, Candidates]:
+    """One stage: all that reached it with its score, best first, and those it keeps."""
+    scores = {**candidates.scores, scoring.stage: logits_of(scoring.scorer, requests, candidates)}
+    everything = replace(candidates, scores=scores)
+    if steering is not None:
+        everything = steering(requests, everything, scoring.stage)
+    by, most = list(everything.scores)[-1], everything.items.shape[1]
+    return everything.top(by, most), everything.top(by, scoring.keep)
 
 
 def logits_of(scorer: Any, requests: Requests, candidates: Candidates) -> Float32:

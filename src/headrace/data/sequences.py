@@ -34,7 +34,7 @@ class WindowBatches:
         nth = np.arange(len(user)) - np.repeat(np.cumsum(windows) - windows, windows)
         start = np.maximum(nth * self.length - phase[user], 0)
         stop = np.minimum((nth + 1) * self.length - phase[user], transitions[user])
-        order = _batched_by_length(stop - start, self.batch_size, draw)
+        order = batched_by_length(stop - start, self.batch_size, draw)
         begin = self.history.offsets[user] + start
         return Windows(self._shuffled(draw), [(begin[rows], (stop - start)[rows]) for rows in order])
 
@@ -61,7 +61,7 @@ class Windows(Sequence[Batch]):
         return {"items": torch.from_numpy(items.astype(np.int64)), "targets": torch.from_numpy(targets.astype(np.int64))}
 
 
-def _batched_by_length(lengths: Int64, batch_size: int, draw: np.random.Generator) -> list[Int64]:
+def batched_by_length(lengths: Int64, batch_size: int, draw: np.random.Generator) -> list[Int64]:
     """Rows in batches: shuffled, then sorted by length inside groups of batches, then the batches shuffled."""
     rows = draw.permutation(len(lengths))
     group = np.arange(len(rows)) // (batch_size * _BATCHES_SORTED_TOGETHER)

@@ -42,10 +42,17 @@ def answers(backend: Backend, chats: list[Chat], tokens: int) -> list[Said]:
     return [found[place] for place in range(len(chats))]
 
 
+def read(model: Local, chat: Chat) -> list[int]:
+    turns = [{"role": message.role, "content": message.content} for message in chat]
+    text = model.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    found: list[int] = model.tokenizer(text, add_special_tokens=False)["input_ids"]
+    return found
+
+
 def one_by_one(model: Local, chats: list[Chat], tokens: int) -> list[str]:
     found = []
     for chat in chats:
-        prompt = torch.tensor([model.tokenizer(model._text(chat), add_special_tokens=False)["input_ids"]])
+        prompt = torch.tensor([read(model, chat)])
         mask = torch.ones_like(prompt)
         said = model.model.generate(prompt, attention_mask=mask, max_new_tokens=tokens, do_sample=False, pad_token_id=0)
         found.append(model.tokenizer.decode(said[0, prompt.shape[1] :], skip_special_tokens=True))
@@ -55,7 +62,7 @@ def one_by_one(model: Local, chats: list[Chat], tokens: int) -> list[str]:
 def scored_one_by_one(model: Local, chats: list[Chat]) -> list[list[float]]:
     found = []
     for chat in chats:
-        prompt = model.tokenizer(model._text(chat), add_special_tokens=False)["input_ids"]
+        prompt = read(model, chat)
         row = []
         for label in LABELS:
             tokens = model.tokenizer(label, add_special_tokens=False)["input_ids"]

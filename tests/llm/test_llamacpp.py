@@ -8,7 +8,7 @@ import pytest
 
 from headrace.contracts.chat import Message, Sampling, Unsupported
 from headrace.contracts.errors import DataError
-from headrace.llm import llamacpp
+from headrace.llm import llamacpp, llamacpp_slots
 from headrace.llm.backend import Backend, Said
 from headrace.llm.llamacpp import LlamaCpp, LlamaCppConfig, served
 from tests.llm.smollm_files import needs_smollm, smollm_file
@@ -62,6 +62,26 @@ def test_more_chats_than_slots_each_get_their_answer(model):
         assert 0 < one.completion_tokens <= 12
     assert [one.prompt_tokens for one in found] == [model.prompt_tokens(chat) for chat in CHATS]
     assert said(model, []) == []
+
+
+@needs_smollm
+def test_what_all_begin_with_is_read_once(model, monkeypatch):
+    """Each slot goes on from it, whether it comes from the file or from the chat before."""
+    read, asked, of_an_answer = [], [], llamacpp._said
+    monkeypatch.setattr(llamacpp, "_said", lambda answer: (read.append(answer["timings"]["cache_n"]), of_an_answer(answer))[1])
+    monkeypatch.setattr(model, "_asked", lambda path, body, own=model._asked: (asked.append(path), own(path, body))[1])
+    system = Message("system", "You know the capitals of all countries, " + "and of their provinces, " * 6 + "by heart.")
+    chats = [
+        [system, Message("user", f"What is the capital of {one}?")] for one in ("France", "Italy", "Japan", "Spain", "Egypt")
+    ]
+    first = said(model, chats, max_tokens=1)
+    common = min(llamacpp_slots.shared(model._tokens(chats[0]), model._tokens(chat)) for chat in chats[1:])
+    assert common > 40
+    assert min(read) >= common
+    said(model, chats, max_tokens=2)
+    assert asked.count("/completion") == 1
+    alone = [said(model, [chat], max_tokens=1)[0] for chat in chats]
+    assert [one.text for one in first] == [one.text for one in alone]
 
 
 @needs_smollm

@@ -4,13 +4,14 @@
         model.say(chats, schema, Sampling(max_tokens=64), each)
     with served(smollm()) as base_url:        # the same as an OpenAI-compatible server, for whatever speaks that
 
-`parallel` chats are in work at a time and share each step's pass over the weights; one that ends makes room for the next. Chats
-with the same beginning go one after another, so that it is found in the cache of its slot. llama.cpp listens on a free port of
-127.0.0.1 while the model is open. It gives no log-probabilities of continuations: `local` reads the same file and does.
-Control tokens in messages are broken (`control_tokens`), though not what comes to the server of `served` from outside.
-With one thread by default and no spinning: threads that wait for each other on a busy machine made it a hundred times slower.
-Use it where an answer has to meet a schema, or the weights don't fit otherwise: they stay at their few bits. Without either, and
-for scores, `local` is as fast on a CPU or faster. Greedy answers may differ by a rounding with the chats beside them.
+`parallel` chats are in work at a time and share each step's pass over the weights; one that ends makes room for the next. What
+all chats of a call begin with is read once (`llamacpp_slots`), and they go in order, so that more of it is found in a slot.
+llama.cpp listens on a free port of 127.0.0.1 while the model is open. It gives no log-probabilities of continuations: `local`
+reads the same file and does. Control tokens in messages are broken (`control_tokens`), though not what comes from outside to the
+server of `served`. With one thread by default and no spinning: threads that wait for each other on a busy machine made it a
+hundred times slower.
+Use it where an answer has to meet a schema, or the weights don't fit otherwise: they stay at their few bits. For scores, `local`.
+Greedy answers may differ by a rounding with the chats beside them.
 """
 
 from __future__ import annotations
@@ -33,11 +34,12 @@ from headrace.encode.optional import optional
 from headrace.llm.backend import Said
 from headrace.llm.control_tokens import breaking
 from headrace.llm.gguf_file import open_gguf
+from headrace.llm.llamacpp_slots import Slots
 
 
 @config
 class LlamaCppConfig:
-    """parallel: chats in work at a time. Each place reads a beginning in common for itself, so few are best for few chats.
+    """parallel: chats in work at a time.
 
     context: tokens of one chat, its answer included. threads: of one step. gpu_layers: of the model's layers, from the last,
     that a GPU holds, where llama.cpp was built for one.
@@ -64,7 +66,8 @@ class LlamaCpp:
         self._broken = breaking(file.control)
         self.at_once = 8 * of.parallel
         self.parallel = of.parallel
-        self._server = _started(library, file.path, of)
+        self._slots = Slots(of.parallel, of.context)
+        self._server = _started(library, file.path, of, self._slots.folder)
         self._open = build_opener(ProxyHandler({}))  # a proxy of the environment's has no business on this machine
         self._asked("/slots", None)  # its loop runs now: a server that is closed before it does never returns
 
@@ -85,6 +88,7 @@ class LlamaCpp:
 
     def close(self) -> None:
         self._server = None  # its memory and its port are given back with it
+        self._slots.close()
 
     def __enter__(self) -> LlamaCpp:
         return self
@@ -93,11 +97,13 @@ class LlamaCpp:
         self.close()
 
     def prompt_tokens(self, chat: Chat) -> int:
-        text = self._asked("/apply-template", {"messages": self._turns(chat)})["prompt"]
-        return len(self._asked("/tokenize", {"content": text, "add_special": True, "parse_special": True})["tokens"])
+        return len(self._tokens(chat))
 
     def say(self, chats: Sequence[Chat], schema: Schema | None, sampling: Sampling, each: Callable[[int, Said], None]) -> None:
-        order = sorted(range(len(chats)), key=lambda place: [message.content for message in chats[place]])
+        order = sorted(range(len(chats)), key=lambda place: [(message.role, message.content) for message in chats[place]])
+        if len(order) > 1 < self.parallel:
+            first, last = (self._tokens(chats[order[place]]) for place in (0, -1))
+            self._slots.begin(self._asked, first, last, chats=len(order))
         pool = ThreadPoolExecutor(self.parallel, thread_name_prefix="llamacpp")
         try:
             waiting = {pool.submit(self._ask, chats[place], schema, sampling): place for place in order}
@@ -121,6 +127,11 @@ class LlamaCpp:
             return Said("", error=f"llama.cpp: {error}")
         return _said(answer)
 
+    def _tokens(self, chat: Chat) -> list[int]:
+        text = self._asked("/apply-template", {"messages": self._turns(chat)})["prompt"]
+        found: list[int] = self._asked("/tokenize", {"content": text, "add_special": True, "parse_special": True})["tokens"]
+        return found
+
     def _turns(self, chat: Chat) -> list[dict[str, str]]:
         return [{"role": message.role, "content": self._broken(message.content)} for message in chat]
 
@@ -138,12 +149,13 @@ def served(path: str | Path, settings: LlamaCppConfig | None = None) -> Iterator
         yield model.base_url
 
 
-def _started(library: Any, path: Path, of: LlamaCppConfig) -> Any:
+def _started(library: Any, path: Path, of: LlamaCppConfig, slots: Path) -> Any:
     asked = library.CommonParams()
     asked.model.path = str(path)
     asked.n_parallel, asked.n_ctx, asked.n_gpu_layers = of.parallel, of.parallel * of.context, of.gpu_layers
     for cpu in (asked.cpuparams, asked.cpuparams_batch):
         cpu.n_threads, cpu.poll = of.threads, 0
+    asked.slot_save_path, asked.cache_ram_mib = f"{slots}/", 0  # else it keeps up to 8 GiB of what was read before
     asked.verbosity, asked.warmup, asked.fit_params, asked.ui = -1, False, False, False
     try:
         return library.Server(asked)

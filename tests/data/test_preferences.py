@@ -122,7 +122,7 @@ def test_ratings_are_read_by_value_and_other_kinds_by_polarity(tmp_path) -> None
     kinds = {"rating": Kind(), "click": Kind(), "hide": Kind(polarity="negative"), "dwell": Kind(polarity="neutral")}
     rows = [("rating", 4.0), ("rating", 2.0), ("rating", 3.0), ("click", 1.0), ("hide", None), ("dwell", 9.0), ("rating", None)]
     log = pl.DataFrame({
-        "event_id": [str(n) for n in range(len(rows))], "user_id": ["u"] * len(rows), "item_id": [f"i{n}" for n in range(len(rows))],
+        "event_id": [str(n) for n in range(len(rows))], "user_id": ["u"] * len(rows), "item_id": list("abcdefg"),
         "at": pl.Series(range(1, len(rows) + 1)).cast(pl.Datetime("us", "UTC")), "kind": [kind for kind, _ in rows],
         "value": pl.Series([value for _, value in rows], dtype=pl.Float64),
     })  # fmt: skip

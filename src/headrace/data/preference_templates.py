@@ -4,10 +4,10 @@
 
 An item's first phrase is its two rarest categories, the next ones two of its key terms each, the highest first:
 
-    weight of a term in an item = count × (ln((1 + n) / (1 + n_with)) + 1)      among terms of at least 5 items and 1 in 20 at most
+    weight of a term in an item = count × (ln((1 + n) / (1 + n_with)) + 1)   where at least 5 items have it, at most 1 in 20
 
-so no term is one item's own. A state takes the first phrase of each of its liked
-and disliked items, the newest first, then each one's second, until it has five that differ; fewer where there is no more to say.
+so no term is one item's own. A state takes the first phrase of each of its liked and disliked items, the newest first, then each
+one's second, until it has five that differ; fewer where there is no more to say.
 Cost O(words) once and O(states × newest × phrases). It loses to a language model where what matters is in no single word.
 Source: our stand-in for the paper's model (arXiv 2412.08604, section 3).
 """

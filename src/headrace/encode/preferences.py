@@ -5,10 +5,10 @@
 
 A sentence is cut at , ; . : ! ? and line ends, at "and", "or", "nor", "but", and before each word of NEGATIONS, which makes what
 follows it unwanted up to the next cut. After "and", "or" and "nor" that goes on, unless a word of WISHES comes first. Both lists
-are English and short; in another language every instruction is simply wanted. "Don't mind horror" and "not only horror" are read
-wrongly. A sentence is data: nothing in it is obeyed.
-What is encoded is what an instruction is about ("horror"): its words without NEGATIONS, WISHES and FILLERS, so that an instruction
-from a template and a user's own words meet. `as_said`: the words as they stand, for a model that is to see the "no" in the vector.
+are English and short; in another language every instruction is simply wanted. "Don't mind horror" and "not only horror" are
+read wrongly. A sentence is data: nothing in it is obeyed.
+What is encoded is what an instruction is about ("horror"): its words without NEGATIONS, WISHES and FILLERS, so that one from a
+template and a user's own words meet. `as_said`: the words as they stand, for a model that is to see the "no" in the vector.
 Cost O(words), and one encoding an instruction. It is no parser: "comedies, not the romantic kind" is about "romantic kind".
 """
 
@@ -26,106 +26,20 @@ SLOTS = 5
 WORDS = 200
 """Words of a sentence that are read; of what has no blanks, LETTERS."""
 LETTERS = 4000
-NEGATIONS = frozenset(
-    [
-        "no",
-        "not",
-        "avoid",
-        "avoiding",
-        "without",
-        "exclude",
-        "excluding",
-        "except",
-        "nothing",
-        "never",
-        "neither",
-        "don't",
-        "dont",
-        "doesn't",
-        "isn't",
-        "aren't",
-        "won't",
-        "hate",
-        "dislike",
-        "skip",
-    ]
-)
-WISHES = frozenset(
-    [
-        "find",
-        "search",
-        "show",
-        "give",
-        "want",
-        "like",
-        "love",
-        "prefer",
-        "recommend",
-        "need",
-        "only",
-        "more",
-        "something",
-        "anything",
-    ]
-)
-FILLERS = frozenset(
-    [
-        "i",
-        "i'm",
-        "i'd",
-        "me",
-        "my",
-        "you",
-        "we",
-        "a",
-        "an",
-        "the",
-        "some",
-        "any",
-        "to",
-        "for",
-        "of",
-        "in",
-        "on",
-        "with",
-        "is",
-        "are",
-        "was",
-        "be",
-        "do",
-        "does",
-        "would",
-        "could",
-        "please",
-        "that",
-        "this",
-        "it",
-        "there",
-        "by",
-        "from",
-        "at",
-        "as",
-        "so",
-        "too",
-        "very",
-        "really",
-        "much",
-        "also",
-        "just",
-        "watch",
-        "see",
-        "look",
-        "looking",
-        "read",
-        "buy",
-        "feel",
-        "today",
-        "tonight",
-        "which",
-        "what",
-        "kind",
-    ]
-)
+NEGATIONS = frozenset((
+    "no", "not", "avoid", "avoiding", "without", "exclude", "excluding", "except", "nothing", "never", "neither", "don't", "dont",
+    "doesn't", "isn't", "aren't", "won't", "hate", "dislike", "skip",
+))  # fmt: skip
+WISHES = frozenset((
+    "find", "search", "show", "give", "want", "like", "love", "prefer", "recommend", "need", "only", "more", "something",
+    "anything",
+))  # fmt: skip
+FILLERS = frozenset((
+    "i", "i'm", "i'd", "me", "my", "you", "we", "a", "an", "the", "some", "any", "to", "for", "of", "in", "on", "with", "is",
+    "are", "was", "be", "do", "does", "would", "could", "please", "that", "this", "it", "there", "by", "from", "at", "as", "so",
+    "too", "very", "really", "much", "also", "just", "watch", "see", "look", "looking", "read", "buy", "feel", "today", "tonight",
+    "which", "what", "kind",
+))  # fmt: skip
 _CUT = re.compile(r"([,;.:!?\n\r]+(?=\s|$)|[\n\r]+|\b(?:and|or|nor|but)\b)", re.IGNORECASE)
 _WORD = re.compile(r"\w+(?:[.'-]\w+)*")
 _GOES_ON = ("and", "or", "nor")

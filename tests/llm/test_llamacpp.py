@@ -2,6 +2,7 @@
 
 import json
 import threading
+from contextlib import closing
 from urllib.request import Request, urlopen
 
 import pytest
@@ -10,7 +11,9 @@ from headrace.contracts.chat import Message, Sampling, Unsupported
 from headrace.contracts.errors import DataError
 from headrace.llm import llamacpp, llamacpp_slots
 from headrace.llm.backend import Backend, Said
+from headrace.llm.chat import Chatting
 from headrace.llm.llamacpp import LlamaCpp, LlamaCppConfig, served
+from headrace.llm.openai_server import OpenAIServer, ServerConfig
 from tests.llm.smollm_files import needs_smollm, smollm_file
 
 SETTINGS = LlamaCppConfig(parallel=4, context=256)
@@ -159,6 +162,29 @@ def test_it_serves_what_speaks_openai_s_protocol():
     assert found["usage"]["completion_tokens"] == 3
     with pytest.raises(OSError):
         urlopen(asked, timeout=5)
+
+
+@needs_smollm
+def test_the_backend_for_servers_asks_a_real_one():
+    chats = [[SYSTEM, Message("user", f"Is {what} hot?")] for what in ("tea", "ice")]
+    with served(smollm_file(), LlamaCppConfig(parallel=2, context=256)) as base_url:
+        server = OpenAIServer(ServerConfig(base_url=base_url, model="smollm", concurrency=2, tries=1))
+        with closing(server):
+            asked = Chatting(server)
+            answers = asked.complete_many(chats, SCHEMA, sampling=Sampling(max_tokens=48))
+            (plain,) = asked.complete_many(chats[:1], sampling=Sampling(max_tokens=2))
+    assert [one.status for one in answers] == ["parsed"] * 2, answers
+    for one in answers:
+        assert one.parsed is not None
+        assert type(one.parsed["hot"]) is bool
+        assert one.parsed["drink"] in ("tea", "coffee")
+        assert one.usage.calls == 1
+        assert one.usage.prompt_tokens > 60  # the schema is told in words as well
+        assert 5 < one.usage.completion_tokens <= 48
+    assert (plain.status, plain.usage.completion_tokens) == ("text", 2)
+    assert asked.usage.calls == 3
+    assert asked.usage.prompt_tokens == sum(one.usage.prompt_tokens for one in (*answers, plain))
+    assert server._forces  # the server took the schema
 
 
 @needs_smollm

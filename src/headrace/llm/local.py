@@ -29,9 +29,10 @@ from headrace.contracts.config import config
 from headrace.contracts.errors import DataError
 from headrace.contracts.requests import Float64
 from headrace.llm.backend import Said
-from headrace.llm.causal import causal
-from headrace.llm.control_tokens import breaking, is_control
+from headrace.llm.causal import Causal, causal
+from headrace.llm.lora import opened
 from headrace.llm.reading import Read, Reader, Tokens
+from headrace.llm.templated import Template
 
 WORTH_SHARING = 8
 """Tokens: reading fewer on their own costs more than it saves."""
@@ -46,11 +47,27 @@ class LocalConfig:
     device: str = "cpu"
 
 
-def local(source: str | Path, settings: LocalConfig | None = None, *, home: Path | None = None) -> Local:
-    """source: a GGUF file, a folder with config.json, or "owner/name" on the hub; home: see `causal`."""
+def local(
+    source: str | Path, settings: LocalConfig | None = None, *, home: Path | None = None, adapter: Path | None = None
+) -> Local:
+    """source: a GGUF file, a folder with config.json, or "owner/name" on the hub; home: see `causal`.
+
+    adapter: the folder of one that was trained on this model (`build.tuning`); ArtifactError where it is another's.
+    """
     of = settings or LocalConfig()
     read = causal(source, dtype=of.dtype, device=of.device, home=home)
-    return Local(read.model, read.tokenizer, f"local/{read.name}/{of.dtype}/{read.digest[:16]}", rows=of.rows)
+    return asked_of(read, of) if adapter is None else with_adapter(read, adapter, of)
+
+
+def asked_of(read: Causal, settings: LocalConfig) -> Local:
+    return Local(read.model, read.tokenizer, f"local/{read.name}/{settings.dtype}/{read.digest[:16]}", rows=settings.rows)
+
+
+def with_adapter(read: Causal, folder: Path, settings: LocalConfig) -> Local:
+    """The model it is read into is changed: the adapter stays on it."""
+    adapted, artifact = opened(read, folder)
+    name = f"local/{read.name}/{settings.dtype}/{read.digest[:16]}+{artifact.digest[:16]}"
+    return Local(adapted.model, read.tokenizer, name, rows=settings.rows)
 
 
 class Local:
@@ -65,21 +82,14 @@ class Local:
         ends = model.generation_config.eos_token_id
         self.ends = {tokenizer.eos_token_id} | set(ends if isinstance(ends, list) else [ends])
         self._reader = Reader(model)
-        self._specials = [str(token) for token in tokenizer.get_added_vocab()]
-        added = tokenizer.added_tokens_decoder.values()
-        self._broken = breaking(token.content for token in added if is_control(token.content, special=token.special))
+        self._template = Template(tokenizer)
         self._continued = lru_cache(65_536)(self._after)  # the same labels come again with every chat
 
     def prompt_tokens(self, chat: Chat) -> int:
-        return len(self._encoded(self._text(chat)))
-
-    def _text(self, chat: Chat) -> str:
-        """What is read for a chat, up to where the assistant begins; said to and scored alike."""
-        turns = [{"role": message.role, "content": self._broken(message.content)} for message in chat]
-        return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+        return len(self._template.encoded(self._template.asked(chat)))
 
     def say(self, chats: Sequence[Chat], schema: Schema | None, sampling: Sampling, each: Callable[[int, Said], None]) -> None:
-        prompts = [self._encoded(self._text(chat)) for chat in chats]
+        prompts = [self._template.encoded(self._template.asked(chat)) for chat in chats]
         fit = []
         for place, prompt in enumerate(prompts):
             if len(prompt) + sampling.max_tokens > self.context:
@@ -91,10 +101,10 @@ class Local:
             self._say(read, part, sampling, draws, lambda place, said: each(place, self._said(prompts[place], said)))
 
     def score(self, chats: Sequence[Chat], continuations: Sequence[Sequence[str]]) -> list[Scored]:
-        texts = [self._text(chat) for chat in chats]
-        prompts = [self._encoded(text) for text in texts]
-        tails = [text[max([0, *(text.rfind(special) for special in self._specials)]) :] for text in texts]
-        tokens = [[self._continued(tail, self._broken(one)) for one in of] for tail, of in zip(tails, continuations, strict=True)]
+        texts = [self._template.asked(chat) for chat in chats]
+        prompts = [self._template.encoded(text) for text in texts]
+        tails = [self._template.tail(text) for text in texts]
+        tokens = [[self._continued(tail, one) for one in of] for tail, of in zip(tails, continuations, strict=True)]
         for prompt, of in zip(prompts, tokens, strict=True):
             longest = max(map(len, of), default=0)
             if len(prompt) + longest > self.context:
@@ -145,17 +155,7 @@ class Local:
         return Said(text, len(prompt), len(tokens))
 
     def _after(self, tail: str, continuation: str) -> Tokens:
-        """The continuation's tokens as they follow the prompt's, which stay as `say` reads them. tail: the prompt from its last
-        special token on, over which no token reaches.
-
-        Cut together, so that a word keeps the form it has in the middle of a text; where that would melt the seam into one token,
-        which no answer could contain, the continuation is cut by itself.
-        """
-        before, both = self._encoded(tail), self._encoded(tail + continuation)
-        return both[len(before) :] if both[: len(before)] == before else self._encoded(continuation)
-
-    def _encoded(self, text: str) -> tuple[int, ...]:
-        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return self._template.continued(tail, self._template.broken(continuation))
 
     def _too_long(self, prompt: Tokens, wanted: int) -> str:
         return f"{len(prompt):,} tokens and {wanted:,} more do not fit its context of {self.context:,}. Shorten the chat."

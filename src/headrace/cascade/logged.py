@@ -10,12 +10,14 @@ import numpy as np
 from headrace.artifacts.arrays import load_arrays, save_arrays
 from headrace.artifacts.store import Artifact, Draft
 from headrace.build.graph import Graph
-from headrace.cascade.item_vectors import item_vectors, load_item_vectors
+from headrace.cascade.item_vectors import item_vectors, load_item_vectors, load_text_encoder
 from headrace.cascade.plan import Plan
+from headrace.cascade.steering import PREFERENCE
 from headrace.cascade.timeless import refuse_times
 from headrace.contracts.config import as_dict, digest
-from headrace.contracts.errors import DataError
+from headrace.contracts.errors import ConfigError, DataError
 from headrace.contracts.requests import Allowed, History, Int32, Int64, Requests
+from headrace.contracts.seams import Encoder
 from headrace.data.clocks import Clock, clock_of
 from headrace.data.features import Features
 from headrace.data.forget import ERASED, erased_users
@@ -23,6 +25,7 @@ from headrace.data.importing import import_log
 from headrace.data.log import Log
 from headrace.data.splits import Cuts
 from headrace.data.step_clock import cuts_of, held_out, step_times
+from headrace.encode.preferences import slots_of
 
 _NEWEST = 1000  # events of history a request carries
 
@@ -153,6 +156,23 @@ class Logged:
         """Requests of these users at these moments, with all that was known by then. ids: user@moment by default."""
         requests = self._with_features(self.log.requests(users, at_us, _NEWEST))
         return requests if ids is None else replace(requests, ids=np.array(ids))
+
+    def with_preferences(self, requests: Requests, sentences: Sequence[str | None]) -> Requests:
+        """What each request says it wants, in words, beside what is known of it. None: it says nothing."""
+        if not any(sentences):
+            return requests
+        if self.text_encoder is None:
+            raise ConfigError(
+                f"{self.plan.where}: a preference in words is read by what made the items' vectors, and they have none. Set "
+                '[features] item_vectors = "tfidf" or "minilm" and build again.'
+            )
+        slots = slots_of(sentences, self.text_encoder)
+        return replace(requests, features={**requests.features, PREFERENCE: slots})
+
+    @cached_property
+    def text_encoder(self) -> Encoder | None:
+        """What made the items' vectors; None where they have none."""
+        return None if self.item_vectors is None else load_text_encoder(self.item_vectors)
 
     def _with_features(self, requests: Requests) -> Requests:
         return replace(requests, features=self.feature_object.users_at(requests.users, requests.at_us))

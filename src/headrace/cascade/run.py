@@ -78,13 +78,17 @@ def open_run(folder: Path, *, read_only: bool = True) -> Pipeline:
     return Pipeline(plan, Graph(Store(folder / "store"), read_only=read_only), kept["sources"])
 
 
-def recommend(pipeline: Pipeline, user_id: str, *, seed: int = 0) -> list[Answered]:
-    """A page for one user as of the end of the log; one it does not know, or may not personalise for, gets the fallback."""
+def recommend(pipeline: Pipeline, user_id: str, *, seed: int = 0, preference: str | None = None) -> list[Answered]:
+    """A page for one user as of the end of the log; one it does not know, or may not personalise for, gets the fallback.
+
+    preference: what they say they want, in words.
+    """
     end = np.array([pipeline.cuts.last_us + 1])
     users = pipeline.log.users.encode([user_id])
     if Impersonal(pipeline.tables.path).holds(user_id, 2**62):  # the last word counts, whatever clock the cuts are on
         users = np.zeros_like(users)
-    return answer(pipeline.cascade(), pipeline.log, pipeline.requests_of(users, end), seed=seed)[0]
+    requests = pipeline.with_preferences(pipeline.requests_of(users, end), [preference])
+    return answer(pipeline.cascade(), pipeline.log, requests, seed=seed)[0]
 
 
 def source_files(settings: DataConfig, base: Path) -> dict[str, list[Path]]:

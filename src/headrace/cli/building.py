@@ -32,13 +32,13 @@ def build_and_show(toml: Path, folder: Path, *, name: str) -> None:
     console.print(f"Another page: headrace recommend {folder} USER")
 
 
-def show_answer(folder: Path, user: str, seed: int) -> None:
-    _show_page(page(), recommend(open_live(folder), user, seed=seed))
+def show_answer(folder: Path, user: str, seed: int, preference: str | None) -> None:
+    _show_page(page(), recommend(open_live(folder), user, seed=seed, preference=preference))
 
 
-def show_explanation(folder: Path, user: str, seed: int) -> None:
+def show_explanation(folder: Path, user: str, seed: int, preference: str | None) -> None:
     console = page()
-    for one in recommend(open_live(folder), user, seed=seed):
+    for one in recommend(open_live(folder), user, seed=seed, preference=preference):
         console.print(f"{one.position:>2}. {one.title} ({one.item_id}), chance {one.propensity:.3f} in this slot", markup=False)
         for reason in one.details:
             console.print(f"      {reason}", markup=False)

@@ -8,9 +8,12 @@ from typing import Annotated
 
 import typer
 
+from headrace.cli.asking import asking_app
+from headrace.cli.data_sets import data_app
 from headrace.cli.experiment import experiment_app
 from headrace.cli.planning import planning_app
 from headrace.cli.wheel import wheel_app
+from headrace.cli.worlds import world_app
 from headrace.contracts.errors import HeadraceError
 
 # Threads that spin while they wait take the cores from those that work. It has to be set before torch is loaded.
@@ -37,9 +40,8 @@ app = typer.Typer(
     What every key means: docs/configuration.md. A traceback instead of a short error: headrace --debug VERB.
     """,
 )
-data_app = typer.Typer(no_args_is_help=True, help="Data sets by name: list, get, check.")
+app.add_typer(asking_app)
 app.add_typer(data_app, name="data")
-world_app = typer.Typer(no_args_is_help=True, help="Simulated populations whose truth is known: make.")
 app.add_typer(world_app, name="world")
 app.add_typer(experiment_app, name="experiment")
 app.add_typer(wheel_app)
@@ -89,38 +91,6 @@ def build(plan: Annotated[Path, typer.Argument(help="Your TOML: where the logs a
     from headrace.cli.building import build_and_show
 
     build_and_show(plan, out or Path("runs") / plan.stem, name=plan.stem)
-
-
-@app.command()
-def recommend(
-    run: Annotated[Path, typer.Argument(help="The folder of a build, such as runs/demo.")],
-    user: Annotated[str, typer.Argument(help="The user's id as it stands in your log; an unknown one gets the fallback.")],
-    seed: Annotated[int, typer.Option(help="Another seed, another draw of the exploring page.")] = 0,
-) -> None:
-    """One page for a user as of the end of the log: each item, its chance of this place, and the reason that matters most.
-
-    An item drawn against its rank says "by chance": the page explores a little, so that other policies can be judged by its log.
-
-    Example:  headrace recommend runs/demo 42
-    """
-    from headrace.cli.building import show_answer
-
-    show_answer(run, user, seed)
-
-
-@app.command()
-def explain(
-    run: Annotated[Path, typer.Argument(help="The folder of a build, such as runs/demo.")],
-    user: Annotated[str, typer.Argument(help="The user's id as it stands in your log.")],
-    seed: Annotated[int, typer.Option(help="Another seed, another draw of the exploring page.")] = 0,
-) -> None:
-    """All there is to say of a user's page: every stage's rank of each item, the rule or fallback that acted, its chance.
-
-    Example:  headrace explain runs/demo 42
-    """
-    from headrace.cli.building import show_explanation
-
-    show_explanation(run, user, seed)
 
 
 @app.command()
@@ -225,58 +195,6 @@ def serve(
     from headrace.cli.serving import serve_run
 
     serve_run(run, host, port)
-
-
-@data_app.command("list")
-def data_list() -> None:
-    """The data sets known by name.
-
-    Example:  headrace data list
-    """
-    from headrace.cli.data import show_list
-
-    show_list()
-
-
-@data_app.command("get")
-def data_get(name: Annotated[str, typer.Argument(help="One of headrace data list.")]) -> None:
-    """Fetch a data set into the cache and say where it lies. HEADRACE_DATA is looked in first.
-
-    Example:  headrace data get movielens-100k
-    """
-    from headrace.cli.data import get
-
-    get(name)
-
-
-@data_app.command("check")
-def data_check(path: Annotated[str, typer.Argument(help="A data set's name, or a folder with its tables.")]) -> None:
-    """Whether a folder's tables are whole and what is in them.
-
-    Example:  headrace data check movielens-100k
-    """
-    from headrace.cli.data import check
-
-    check(path)
-
-
-@world_app.command("make")
-def world_make(
-    size: Annotated[str, typer.Argument(help="small (2,000 users), medium (8,000) or large (20,000, 10M+ candidate rows).")],
-    out: Annotated[Path, typer.Option("--out", help="A new folder for the log, its plan shop.toml and the truth.")],
-    seed: Annotated[int, typer.Option(help="Another seed, another world.")] = 0,
-    days: Annotated[int | None, typer.Option(min=1, help="How long the log is; ten days if left out.")] = None,
-    deterministic: Annotated[
-        bool, typer.Option("--deterministic", help="The noisy top 4: a logger without chance, and no position bias.")
-    ] = False,
-) -> None:
-    """A log whose truth is known: every candidate with its stage and scores, exact propensities, and a plan that builds.
-
-    Example:  headrace world make small --out runs/world
-    """
-    from headrace.cli.world import make
-
-    make(size, out, seed=seed, days=days, deterministic=deterministic)
 
 
 def run() -> None:

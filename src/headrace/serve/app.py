@@ -137,7 +137,9 @@ class _Counted:
 def _page(service: Service, ask: Ask) -> Page:
     started = time.perf_counter()
     request_id = ask.request_id or uuid4().hex
-    given = service.recommend(ask.user_id, request_id, seed=ask.seed, n=ask.n, exclude=ask.exclude, surface=ask.surface)
+    given = service.recommend(
+        ask.user_id, request_id, seed=ask.seed, n=ask.n, exclude=ask.exclude, surface=ask.surface, preference=ask.preference
+    )
     return Page(
         request_id=request_id,
         generation=service.generation,

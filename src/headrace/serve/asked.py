@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Asked:
-    """at_us: as of when it is answered. slots: how many of the page's are wanted. excluded: items not to be shown."""
+    """at_us: as of when it is answered. slots: how many of the page's are wanted. excluded: items not to be shown.
+
+    preference: what they say they want, in words.
+    """
 
     request_id: str
     user_id: str
@@ -15,6 +18,7 @@ class Asked:
     slots: int
     excluded: Sequence[str] = ()
     surface: str = "home"
+    preference: str = ""
 
     def same(self, other: "Asked") -> bool:
         """But for the moment: whether it is the same request, sent again."""

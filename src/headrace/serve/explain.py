@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from headrace.cascade.answers import Walk, steps
+from headrace.encode.preferences import read
 from headrace.serve.asked import Asked
 from headrace.serve.impressions import logged_candidates, logged_request
 from headrace.serve.messages import ExplainedItem, Explanation, StageScore
@@ -73,6 +74,8 @@ def _rules(service: Service, asked: Asked, walked: Walk) -> list[str]:
     rules, history = [], walked.requests.history
     if not service.cascade.seen_items and len(history.items):
         rules.append(f"seen_items = false: {len(np.unique(history.items))} items the user had before are left out")
+    if asked.preference:
+        rules += _said(asked.preference)
     if asked.excluded:
         rules.append(f"exclude: {len(asked.excluded)} items are left out for this request")
     withdrawn = int((~service.cascade.available[1:]).sum())
@@ -83,6 +86,14 @@ def _rules(service: Service, asked: Asked, walked: Walk) -> list[str]:
     elif not len(history.items):
         rules.append("no history: the user has no event of a known item before the request")
     return rules
+
+
+def _said(preference: str) -> list[str]:
+    """How a preference was read."""
+    found = read(preference)
+    wants = {1: "wanted", -1: "to be avoided"}
+    parts = [f'"{one.about}" {wants[one.polarity]}' for one in found.instructions]
+    return [f"preference: {'; '.join(parts) or 'no instruction was found in it'}", *([found.cut] if found.cut else [])]
 
 
 def _explanation(

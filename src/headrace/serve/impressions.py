@@ -162,6 +162,7 @@ def requests_of(held: Sequence[Impression]) -> pl.DataFrame:
             "request_id": one.asked.request_id, "user_id": one.asked.user_id, "at": one.asked.at_us,
             "surface": one.asked.surface, "policy_id": one.walked.slates.policy_id, "generation_id": one.generation,
             "seed": one.asked.seed, "slots": one.asked.slots, "excluded": list(one.asked.excluded),
+            "preference": one.asked.preference or None,
         }
         for one in held
     ]  # fmt: skip
@@ -179,7 +180,10 @@ def logged_request(root: Path, request_id: str) -> tuple[Asked, str] | None:
     if not len(found):
         return None
     row = found.with_columns(pl.col("at").dt.timestamp("us")).row(0, named=True)
-    asked = Asked(row["request_id"], row["user_id"], row["at"], row["seed"], row["slots"], tuple(row["excluded"]), row["surface"])
+    asked = Asked(
+        row["request_id"], row["user_id"], row["at"], row["seed"], row["slots"], tuple(row["excluded"]), row["surface"],
+        row["preference"] or "",
+    )  # fmt: skip
     return asked, row["generation_id"]
 
 

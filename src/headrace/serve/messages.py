@@ -32,6 +32,12 @@ class Ask(BaseModel):
     )
     exclude: list[Id] = Field(default=[], max_length=10_000, description="Items not to be shown.")
     surface: str = Field(default="home", min_length=1, max_length=200, description="Where the page is shown; it is logged.")
+    preference: str | None = Field(
+        default=None,
+        max_length=200_000,
+        description="What they want, in words: the page follows it. Of a long one the beginning is read.",
+        examples=["comedies, no horror"],
+    )
 
 
 class Event(BaseModel):

@@ -91,12 +91,15 @@ class Service:
         n: int | None = None,
         exclude: Sequence[str] = (),
         surface: str = "home",
+        preference: str | None = None,
     ) -> Given:
-        """Refused: more items than the page has slots, or another request's id."""
+        """Refused: more items than the page has slots, another request's id, or a preference where items have no vectors."""
         slots = self.cascade.slots if n is None else n
         if slots > self.cascade.slots:
             raise Refused("n", f"is {n}: this generation's page has {self.cascade.slots} slots. Ask for fewer.")
-        asked = Asked(request_id, user_id, self.now_us(), seed, slots, tuple(sorted(set(exclude))), surface)
+        if preference and self.pipeline.plan.features.item_vectors is None:
+            raise Refused("preference", "can't be read: this generation's items have no vectors ([features] item_vectors).")
+        asked = Asked(request_id, user_id, self.now_us(), seed, slots, tuple(sorted(set(exclude))), surface, preference or "")
         before = self.recent(request_id)
         if before is not None and not before.same(asked):
             raise Refused("request_id", f'"{request_id}" is another request\'s. Make a new one, or leave it out.', status=409)
@@ -125,7 +128,8 @@ class Service:
         features = self.pipeline.feature_object
         if self.counting is not None:
             features = features.bound(self.counting.of([name]))
-        return Requests(np.array([asked.request_id]), users, at_us, history, features.users_at(users, at_us))
+        requests = Requests(np.array([asked.request_id]), users, at_us, history, features.users_at(users, at_us))
+        return self.pipeline.with_preferences(requests, [asked.preference])
 
     def receive(self, events: Sequence[Event], *, one: bool = False) -> Received:
         received = self.intake.take(events, self.now_us(), one=one)

@@ -1,4 +1,3 @@
-import pytest
 import torch
 from torch.testing import assert_close
 
@@ -27,15 +26,15 @@ def test_padding_has_no_say():
     padded = torch.cat([tokens, tokens.new_zeros(len(tokens), 3)], 1)
     there = padding(padded)
     assert padding(tokens) is None
-    alone = model.states(target, model.read(model.embed(tokens)))
-    beside = model.states(target, model.read(model.embed(padded), there), there)
+    alone = model.states(target, model.read(tokens))
+    beside = model.states(target, model.read(padded, there), there)
     assert_close(beside, alone)
 
 
 @torch.no_grad()
 def test_a_state_has_read_the_codes_before_it_alone():
     model, (tokens, target) = writer(), some()
-    memory = model.read(model.embed(tokens))
+    memory = model.read(tokens)
     found = model.states(target, memory)
     for level in range(len(SIZES)):
         other = target.clone()
@@ -45,37 +44,35 @@ def test_a_state_has_read_the_codes_before_it_alone():
 
 
 @torch.no_grad()
-def test_level_by_level_is_the_same_as_all_at_once():
-    model, (tokens, target) = writer(), some()
-    memory, cache = model.read(model.embed(tokens)), model.cache(rows=len(tokens))
-    read = torch.cat([target.new_zeros(len(target), 1), target[:, :-1]], 1)
-    steps = [model.next_states(model.embed(read[:, [level]]), memory, cache=cache) for level in range(len(SIZES))]
-    assert_close(torch.cat(steps, 1), model.states(target, memory))
+def test_vectors_of_codes_are_read_as_codes_are():
+    model, (tokens, _) = writer(), some()
+    assert_close(model.read(model.embed(tokens)), model.read(tokens))
 
 
 @torch.no_grad()
-def test_probabilities_are_over_the_levels_own_symbols():
-    model, (tokens, target) = writer(), some()
-    states = model.states(target, model.read(model.embed(tokens)))
-    for level, size in enumerate(SIZES):
-        found = model.log_probabilities(states[:, level], level)
-        assert found.shape == (3, size)
-        assert_close(found.exp().sum(-1), torch.ones(3))
+def test_each_level_has_its_own_symbols():
+    model = writer()
     rows = [model.vectors(level) for level in range(len(SIZES))]
-    assert_close(torch.cat(rows), model.tokens.weight[1:])
+    assert [len(own) for own in rows] == list(SIZES)
+    assert_close(torch.cat(rows), model.decoder.output_vectors()[1:])
 
 
 @torch.no_grad()
 def test_the_order_of_the_history_is_read():
     model, (tokens, target) = writer(), some()
     turned = tokens.view(3, 4, 3).flip(1).flatten(1)
-    first, second = (model.states(target, model.read(model.embed(one))) for one in (tokens, turned))
+    first, second = (model.states(target, model.read(one)) for one in (tokens, turned))
     assert (first - second).abs().max() > 1e-3
 
 
 def test_sides_may_differ_in_depth():
     of = code_body(dim=8, layers=1, heads=2, decoder_layers=3)
     model = CodeWriter(SIZES, of)
-    assert (len(model.encoder.blocks), len(model.decoder.blocks), model.levels) == (1, 3, 3)
-    with pytest.raises(IndexError):
-        model.vectors(3)
+    assert (len(model.encoder.stack.blocks), len(model.decoder.stack.blocks), model.levels) == (1, 3, 3)
+
+
+def test_every_weight_is_trained():
+    model, (tokens, target) = writer(), some()
+    states = model.states(target, model.read(tokens))
+    torch.cat([states[:, level] @ model.vectors(level).T for level in range(3)], 1).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())

@@ -25,9 +25,9 @@ class PrefixBatches:
 
     def __init__(self, history: History, readable: Bool, *, length: int, batch_size: int, seed: int):
         self.length, self.batch_size, self.seed = length, batch_size, seed
-        self.kept = np.flatnonzero(readable[history.items])
-        self.items, self.at_us = history.items[self.kept], history.at_us[self.kept]
-        self.rows = history.rows()[self.kept]
+        self.kept = np.flatnonzero(_can_be_read(history, readable))
+        history = only_readable(history, readable)
+        self.items, self.at_us, self.rows = history.items, history.at_us, history.rows()
         start = np.searchsorted(self.rows, self.rows)  # where its user begins
         begins = np.ones(len(self.rows), np.bool_)
         begins[1:] = (np.diff(self.rows) != 0) | (np.diff(self.at_us) != 0)
@@ -41,6 +41,20 @@ class PrefixBatches:
         order = np.lexsort((draw.random(len(self.items)), self.at_us, self.rows))
         batches = batched_by_length(self.lengths[self.examples], self.batch_size, draw)
         return Prefixes(self, order, [self.examples[rows] for rows in batches])
+
+
+def only_readable(history: History, readable: Bool) -> History:
+    """The same histories, of these items [n_items] alone: what a model is asked with is cut as what it learned from was."""
+    kept = _can_be_read(history, readable)
+    counts = np.bincount(history.rows()[kept], minlength=len(history))
+    return History(np.concatenate([[0], np.cumsum(counts)]), history.items[kept], history.at_us[kept])
+
+
+def _can_be_read(history: History, readable: Bool) -> Bool:
+    """[events]. An item beyond the catalogue that the model knew can't be."""
+    known = history.items < len(readable)
+    found: Bool = known & readable[np.where(known, history.items, 0)]
+    return found
 
 
 class Prefixes(Sequence[Batch]):

@@ -64,6 +64,8 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
+    """Several rows may read one memory, n to each side by side: they are its queries, and its keys are not copied."""
+
     def __init__(self, of: TransformerConfig):
         super().__init__()
         self.width, shared = of.head_dim, of.shared_heads * of.head_dim
@@ -72,13 +74,13 @@ class CrossAttention(nn.Module):
         self.out = Projection(of, of.dim, of.dim, bias=of.bias == "all")
 
     def forward(self, x: Tensor, call: Call, slot: Slot | None) -> Tensor:
-        q = _heads(self.q(x, call), self.width)
         if slot is not None and slot.across is not None:
             k, v = slot.across
         else:
             k, v = (_heads(part, self.width) for part in self.kv(call.memory, call.of_memory).chunk(2, -1))
         if slot is not None:
             slot.across = (k.detach(), v.detach())
+        q = _heads(self.q(x, call).view(len(k), -1, x.shape[2]), self.width)
         mixed, _ = attend(q, k, v, call.memory_mask, dropout=call.dropout)
         out: Tensor = self.out(mixed.transpose(1, 2).reshape(x.shape), call)
         return out

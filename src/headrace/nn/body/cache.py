@@ -72,11 +72,12 @@ class Cache:
             theirs.before = mine.keys[:, :, : self.filled], mine.values[:, :, : self.filled]
         return forked
 
-    def reorder(self, rows: Tensor) -> None:
-        """Row i goes on from what was row rows[i]: a beam that won."""
+    def reorder(self, rows: Tensor, *, across: bool = True) -> None:
+        """Row i goes on from what was row rows[i]: a beam that won. Without `across`, the encoder's keys stay as they are, for
+        beams that keep to their memory, each memory's side by side."""
         for slot in self.slots:
             if slot.keys is not None and slot.values is not None:
                 slot.keys, slot.values = slot.keys[rows], slot.values[rows]
-            if slot.across is not None:
+            if across and slot.across is not None:
                 slot.across = (slot.across[0][rows], slot.across[1][rows])
         self.rows = len(rows)

@@ -6,5 +6,6 @@ RETRIEVERS = {
     "markov": "headrace.methods.retrieve.markov:Markov",
     "ease": "headrace.methods.retrieve.ease:EASE",
     "sasrec": "headrace.methods.retrieve.sasrec:SASRec",
+    "tiger": "headrace.methods.retrieve.tiger:TIGER",
     "two_tower": "headrace.methods.retrieve.two_tower:TwoTower",
 }

@@ -1,4 +1,4 @@
-"""headrace recommend and explain: one page, and all there is to say of it."""
+"""headrace recommend, explain and steer: one page, all there is to say of it, and whether pages follow a wish."""
 
 from pathlib import Path
 from typing import Annotated
@@ -48,3 +48,22 @@ def explain(
     from headrace.cli.building import show_explanation
 
     show_explanation(run, user, seed, preference)
+
+
+@asking_app.command()
+def steer(
+    run: Run,
+    wish: Annotated[str, typer.Argument(help='What all of them say they want: "comedies, no horror".')],
+    opposite: Annotated[str | None, typer.Option(help='Another wish beside it: "horror, no comedies".')] = None,
+    category: Annotated[list[str] | None, typer.Option(help="Looked at too; those a wish names always are.")] = None,
+    users: Annotated[int, typer.Option(min=2, help="Drawn from those with a history.")] = 200,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Write the figures to this JSON as well.")] = None,
+) -> None:
+    """Do pages follow a wish? Shares of categories on the pages of so many users, without it and with it, paired by user.
+
+    Example:  headrace steer runs/films "comedies, no horror" --opposite "horror, no comedies"
+    """
+    from headrace.cli.wishes import show_steering
+
+    show_steering(run, wish, opposite, category or [], users, seed, out)

@@ -17,9 +17,10 @@ from headrace.llm.causal import causal
 from headrace.llm.local import LocalConfig, local, with_adapter
 from headrace.llm.lora import LoraConfig
 from headrace.methods.align.sft import SftConfig
+from headrace.testing import tiny_llama
+from headrace.testing.tiny_llama import tiny
 from tests.build.tuned import CHATS, SETTINGS, run
-from tests.llm import tiny_llama
-from tests.llm.tiny_causal import logits, tiny
+from tests.llm.tiny_causal import logits
 
 ROOT = Path(__file__).resolve().parents[2]
 ASKED = [[Message("user", "Is tea hot?")], [Message("user", "Is ice hot?")]]

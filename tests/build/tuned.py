@@ -18,7 +18,7 @@ from headrace.contracts.chat import Message
 from headrace.contracts.training import TrainConfig
 from headrace.llm.lora import LoraConfig
 from headrace.methods.align.sft import SftConfig
-from tests.llm.tiny_causal import tiny
+from headrace.testing.tiny_llama import tiny
 
 SAID = {"tea": "hot", "ice": "no", "milk": "no", "rain": "no", "coffee": "hot", "snow": "no"}
 CHATS = [[Message("user", f"Is {what} hot?"), Message("assistant", said)] for what, said in SAID.items()]

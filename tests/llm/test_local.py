@@ -15,7 +15,7 @@ from headrace.llm.control_tokens import breaking
 from headrace.llm.gguf_file import open_gguf
 from headrace.llm.local import Local, _chosen, _common, local
 from headrace.llm.reading import Reader
-from tests.llm import tiny_llama
+from headrace.testing import tiny_llama
 from tests.llm.smollm_files import needs_smollm, smollm_file
 
 SYSTEM = Message("system", "You know all about tea and coffee.")

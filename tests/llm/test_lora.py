@@ -14,7 +14,8 @@ from headrace.contracts.errors import ArtifactError, ConfigError
 from headrace.contracts.manifest import Manifest
 from headrace.llm.local import LocalConfig, asked_of, with_adapter
 from headrace.llm.lora import KIND, LoraConfig, adapted, base_of, opened, store
-from tests.llm.tiny_causal import logits, moved, tiny
+from headrace.testing.tiny_llama import tiny
+from tests.llm.tiny_causal import logits, moved
 
 CHATS = [[Message("user", "Is tea hot?")], [Message("user", "Is ice hot, too?")]]
 LABELS = [["yes", "no"]] * 2

@@ -7,7 +7,7 @@ import pytest
 from headrace.contracts.chat import Message
 from headrace.contracts.errors import DataError
 from headrace.llm.templated import Template
-from tests.llm import tiny_llama
+from headrace.testing import tiny_llama
 
 TEMPLATE = Template(tiny_llama.tokenizer())
 SYSTEM, ASKED, SAID = Message("system", "About tea."), Message("user", "Is tea hot?"), Message("assistant", "tea")

@@ -1,20 +1,14 @@
-"""The tiny model as one that was read from a file, each time anew: an adapter changes the model it is put on."""
-
-from copy import deepcopy
+"""The tiny model with an adapter that was trained, or might have been."""
 
 import torch
 
-from headrace.llm.causal import Causal
 from headrace.llm.lora import LoraConfig, adapted
-from tests.llm import tiny_llama
+
+RANK_2 = LoraConfig(rank=2)
 
 
-def tiny(digest="ab" * 32):
-    return Causal(deepcopy(tiny_llama.model()), tiny_llama.tokenizer(), "tiny", digest)
-
-
-def moved(read, settings=LoraConfig(rank=2), seed=0):  # noqa: B008 - frozen
-    """With an adapter that was trained, or might have been: B is not 0 any more."""
+def moved(read, settings=RANK_2, seed=0):
+    """B is not 0 any more."""
     model = adapted(read.model, settings, seed=seed).eval()
     draw = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -69,8 +69,11 @@ class Tfidf:
 
     def encode(self, inputs: Sequence[Any], kind: Literal["query", "item"]) -> Float32:
         """Both kinds alike."""
-        x = _weighted(texts_of(inputs, "tfidf"), self.terms, self.weight)
-        return _unit(np.asarray(x @ self.directions))
+        return _unit(np.asarray(self.weighted(inputs) @ self.directions))
+
+    def weighted(self, texts: Sequence[str]) -> Any:
+        """[n, features] sparse: each text's terms, of unit length, before they are turned."""
+        return _weighted(texts_of(texts, "tfidf"), self.terms, self.weight)
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
         return {"terms": self.terms, "weight": self.weight, "directions": self.directions, "seed": np.array(self.seed)}

@@ -10,6 +10,7 @@ RECIPES = {
     "mt_nlg": "headrace.recipes.mt_nlg",
     "s2_attention": "headrace.recipes.s2_attention",
     "sasrec": "headrace.recipes.sasrec",
+    "sft": "headrace.recipes.sft",
     "torchscale": "headrace.recipes.torchscale",
     "xmoe": "headrace.recipes.xmoe",
 }

@@ -13,10 +13,10 @@ from headrace.llm.lora import LoraConfig
 from headrace.llm.templated import Template
 from headrace.methods.align.sft import Sft, SftConfig, rows_of
 from headrace.objectives.spoken import SpokenTokens
-from headrace.testing import check_batches, check_objective
+from headrace.testing import check_batches, check_objective, tiny_llama
+from headrace.testing.tiny_llama import tiny
 from headrace.train.trainer import train
-from tests.llm import tiny_llama
-from tests.llm.tiny_causal import logits, moved, tiny
+from tests.llm.tiny_causal import logits, moved
 
 ASKED = ["Is tea hot?", "Why?", "Tea or coffee, and when?", "x", "Is ice hot?", "tea tea tea"]
 CHATS = [[Message("user", asked), Message("assistant", "tea" if place % 2 else "hot tea")] for place, asked in enumerate(ASKED)]

@@ -79,7 +79,7 @@ def test_the_published_codes_of_beauty_are_read_by_its_own_vocabulary(tmp_path: 
     from headrace.data.datasets.amazon_beauty_sequences import write
 
     index = {"1": ["<a_9>", "<b_70>", "<c_2>", "<d_6>"], "0": ["<a_9>", "<b_70>", "<c_2>", "<d_5>"]}
-    write(tmp_path, {"Beauty.inter.json": '{"0": [0, 1], "1": [1, 0]}', "Beauty.index.json": json.dumps(index)})
+    write(tmp_path, {"Beauty.inter.json": b'{"0": [0, 1], "1": [1, 0]}', "Beauty.index.json": json.dumps(index).encode()})
     items = Vocabulary(pl.read_parquet(tmp_path / "items.parquet")["item_id"])
     ids = published(tmp_path / "codes.parquet", items)
     assert sorted(ids.codes[1:].tolist()) == [[9, 70, 2, 0], [9, 70, 2, 1]]

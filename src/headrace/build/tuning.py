@@ -19,7 +19,7 @@ from headrace.build.graph import Graph
 from headrace.contracts.chat import Chat
 from headrace.contracts.config import as_dict, digest
 from headrace.contracts.errors import ArtifactError
-from headrace.llm.causal import Causal
+from headrace.llm.causal import Causal, write
 from headrace.llm.local import Local, LocalConfig, asked_of
 from headrace.llm.lora import KIND, base_of, opened, store
 from headrace.methods.align.sft import Sft, SftConfig
@@ -71,8 +71,7 @@ def export(read: Causal, adapter: Path, folder: Path) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
-            model.save_pretrained(draft)
-            read.tokenizer.save_pretrained(draft)
+            write(model, read.tokenizer, draft)
             draft.chmod(0o755)
             draft.rename(folder)
         finally:

@@ -12,6 +12,7 @@ from headrace.cli.asking import asking_app
 from headrace.cli.data_sets import data_app
 from headrace.cli.experiment import experiment_app
 from headrace.cli.planning import planning_app
+from headrace.cli.tuning import tuning_app
 from headrace.cli.wheel import wheel_app
 from headrace.cli.worlds import world_app
 from headrace.contracts.errors import HeadraceError
@@ -46,6 +47,7 @@ app.add_typer(world_app, name="world")
 app.add_typer(experiment_app, name="experiment")
 app.add_typer(wheel_app)
 app.add_typer(planning_app)
+app.add_typer(tuning_app)
 
 SLICES = "Also cold and warm users and items, head and tail, categories; coverage, exposure, novelty, diversity."
 Out = Annotated[

@@ -52,6 +52,13 @@ def causal(source: str | Path, *, dtype: str = "float32", device: str = "cpu", h
     return _folder(folder, str(source), _digest(folder), dtype, device)
 
 
+def write(model: Any, tokenizer: Any, folder: Path) -> None:
+    """As `causal` and transformers read it: config.json, .safetensors, the tokenizer and its template."""
+    with _quiet():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
 def transformers() -> Any:
     return optional("transformers", package="transformers", extra="llm", purpose="Reading a language model")
 
@@ -92,8 +99,7 @@ def _apart(file: Gguf, store: Store) -> Path:
             raise DataError(f"{file.path}: transformers can't read this GGUF file: {error}. llama.cpp may.") from None
         model.hf_quantizer = None  # what is stored is plain numbers
         del model.config.quantization_config
-        model.save_pretrained(draft.path)
-        tokenizer.save_pretrained(draft.path)
+        write(model, tokenizer, draft.path)
     return open_artifact(store.root / "weights" / key).path
 
 

@@ -30,7 +30,9 @@ from headrace.llm.lora import Adapted, LoraConfig, adapted
 from headrace.llm.templated import Template
 from headrace.objectives.spoken import SpokenTokens
 
-TRAIN = TrainConfig(epochs=1, learning_rate=1e-3, schedule="linear", warmup_steps=5, beta2=0.999)
+TRAIN = TrainConfig(
+    epochs=1, learning_rate=1e-3, schedule="linear", warmup_steps=5, beta2=0.999, checkpoint_every_steps=50
+)  # fmt: skip
 
 
 @config

@@ -16,9 +16,11 @@ def completion(content, **more):
 
 
 class Server:
-    """reply: request body -> object to send as JSON, or (status, headers, bytes), or a function that writes to the handler."""
+    """reply: request body -> object to send as JSON, or (status, headers, bytes), or a function that writes to the handler.
 
-    def __init__(self, reply):
+    keeps: what it was asked, for tests to look at."""
+
+    def __init__(self, reply, *, keeps=True):
         self.asked, self.headers, self.most_at_once = list[Any](), list[dict[str, str]](), 0
         self._under_way, lock = 0, threading.Lock()
 
@@ -26,8 +28,9 @@ class Server:
             def do_POST(handler):
                 body = json.loads(handler.rfile.read(int(handler.headers["content-length"])))
                 with lock:
-                    self.asked.append(body)
-                    self.headers.append({name.lower(): value for name, value in handler.headers.items()})
+                    if keeps:
+                        self.asked.append(body)
+                        self.headers.append({name.lower(): value for name, value in handler.headers.items()})
                     self._under_way += 1
                     self.most_at_once = max(self.most_at_once, self._under_way)
                 try:
@@ -55,8 +58,8 @@ class Server:
 
 
 @contextmanager
-def serving(reply):
-    server = Server(reply)
+def serving(reply, *, keeps=True):
+    server = Server(reply, keeps=keeps)
     thread = threading.Thread(target=server._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:

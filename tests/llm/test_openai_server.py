@@ -1,5 +1,7 @@
+import gc
 import json
 import logging
+import sys
 import time
 from contextlib import closing, contextmanager
 from email.utils import formatdate
@@ -199,6 +201,22 @@ def test_no_more_at_once_than_asked_for_and_every_answer_in_its_place():
         answers = model.complete_many([chat(str(n)) for n in range(60)])
     assert [answer.text for answer in answers] == [f"{n}!" for n in range(60)]
     assert 1 < server.most_at_once <= 3
+
+
+def test_any_number_of_rows_takes_so_many_requests_at_once_and_no_more_memory():
+    """In parts, as rows of a table are asked: live blocks of memory after half of them and after all."""
+    rows, part, settled = 800, 100, 0
+    with serving(lambda _: completion(YES), keeps=False) as server, closing(backend(server.url, concurrency=8)) as made:
+        model = Chatting(made)
+        for first in range(0, rows, part):
+            answers = model.complete_many([chat(str(first + n)) for n in range(part)], HOT)
+            assert all(answer.parsed == {"hot": True} for answer in answers)
+            del answers
+            gc.collect()
+            settled = settled or (sys.getallocatedblocks() if first + part >= rows // 2 else 0)
+        assert sys.getallocatedblocks() - settled < rows  # a row's answer alone is ten blocks, and of half the rows
+    assert model.usage.calls == rows
+    assert 1 < server.most_at_once <= 8
 
 
 def test_requests_are_spread():

@@ -148,7 +148,10 @@ class OpenAIServer:
         if schema is not None:
             asked["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema)}}
         try:
-            with self._client.chat.completions.with_streaming_response.create(**asked) as response:
+            # beside the named arguments, which are walked and checked for a fifth of a request's time
+            with self._client.chat.completions.with_streaming_response.create(
+                model=self.config.model, messages=[], extra_body=asked
+            ) as response:
                 return answer(self._body(response), chat, sampling)
         except self._openai.APIStatusError as error:
             raise refused(error.status_code, error.response.headers, error.response.text, forced=schema is not None) from None

@@ -1,16 +1,23 @@
 """From a TOML and a file of rows to an adapter and what it says on rows that were held out."""
 
+import dataclasses
+import functools
 import json
+import re
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from headrace.build.tuning_plan import Held, TuningDataConfig, chats_of, labels_of, split, tuned, tuning_plan
+from headrace.build.tuning_plan import SECTIONS, Held, TuningDataConfig, chats_of, labels_of, split, tuned, tuning_plan
 from headrace.contracts.chat import Message
+from headrace.contracts.config import as_dict
 from headrace.contracts.errors import ConfigError, DataError
+from headrace.contracts.training import TrainConfig
 from headrace.llm.causal import write
 from headrace.llm.local import local
-from headrace.methods.align.sft import TRAIN
+from headrace.methods.align.sft import TRAIN, SftConfig
 from headrace.testing.tiny_llama import tiny
 
 VALUES = {
@@ -55,6 +62,27 @@ def test_what_train_does_not_name_stays_as_it_is_for_adapters(folder):
     plan = tuning_plan(VALUES, where="t.toml", folder=folder)
     assert (plan.sft.train.epochs, plan.sft.train.schedule) == (6, TRAIN.schedule)
     assert tuning_plan({"data": {"rows": "x"}}, where="t.toml", folder=folder).sft.train == TRAIN
+
+
+def test_every_key_is_on_the_page_with_its_default():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "finetune.md").read_text()
+    found = re.search(r"```toml drinks.toml\n(.*?)```", page, re.DOTALL)
+    assert found is not None
+    shown = tomllib.loads(found[1])
+    assert set(SECTIONS) == set(shown)
+    sections = {"data": TuningDataConfig(rows="drinks.csv"), "tune": SftConfig(), "tune.lora": SftConfig().lora}
+    for path, settings in sections.items():
+        section = functools.reduce(lambda values, part: values[part], path.split("."), shown)
+        names = {field.name for field in dataclasses.fields(settings)} - {"messages"}  # in place of two others
+        assert names == set(section) | ({"train", "lora"} & names), path
+    lora = SftConfig().lora
+    assert shown["tune"]["lora"] == {**as_dict(lora), "targets": list(lora.targets)}
+    said = re.search(r"from the usual ones: (.*?)\n\n", page, re.DOTALL)
+    assert said is not None
+    own = {name: value for name, value in as_dict(TRAIN).items() if value != as_dict(TrainConfig())[name]}
+    assert dict(re.findall(r"`(\w+) = ([^`]+)`", said[1])) == {"learning_rate": "0.001"} | {
+        n: json.dumps(v) for n, v in own.items()
+    }
 
 
 @pytest.mark.parametrize(

@@ -63,9 +63,9 @@ class Adapted(nn.Module):
 
     def forward(self, ids: Tensor, positions: Tensor, documents: Tensor, wanted: Tensor) -> Tensor:
         """[B, T] each; logits [N, V] where wanted. Tokens see those before them in their own document."""
-        kept = wanted.any(0).nonzero()[:, 0]
+        kept, mask = wanted.any(0).nonzero()[:, 0], _apart(documents, self.model.dtype)
         logits: Tensor = self.whole(
-            input_ids=ids, position_ids=positions, attention_mask=_apart(documents), use_cache=False, logits_to_keep=kept
+            input_ids=ids, position_ids=positions, attention_mask=mask, use_cache=False, logits_to_keep=kept
         ).logits
         return logits[wanted[:, kept]]
 
@@ -128,12 +128,13 @@ def _wrapped(model: Any, settings: Any) -> Any:
         return _peft().get_peft_model(model, settings)
 
 
-def _apart(documents: Tensor) -> Tensor:
+def _apart(documents: Tensor, dtype: torch.dtype) -> Tensor:
     """[B, 1, T, T], added to attention's logits: a token sees itself and those before it of its document."""
     length = documents.shape[1]
     earlier = torch.ones(length, length, dtype=torch.bool, device=documents.device).tril()
     seen = (documents[:, :, None] == documents[:, None, :]) & earlier
-    return torch.zeros(seen.shape, device=documents.device).masked_fill(~seen, torch.finfo(torch.float32).min)[:, None]
+    hidden = torch.zeros(seen.shape, dtype=dtype, device=documents.device).masked_fill(~seen, torch.finfo(dtype).min)
+    return hidden[:, None]
 
 
 def _refuse_targets(model: Any, targets: tuple[str, ...]) -> None:

@@ -1,5 +1,7 @@
 """The loss of packed chats is that of each alone; what learns, and is kept, is the adapter."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -94,6 +96,15 @@ def test_it_learns_what_is_said_and_leaves_the_base_alone():
     result = train(sft.learn(read, CHATS * 4), SMALL.train, seed=0)
     assert result.curve[1]["next_token"] < result.curve[0]["next_token"] - 1
     assert logits(sft.adapter.taken_off()).equal(before)
+
+
+@pytest.mark.parametrize("weights", [torch.float32, torch.bfloat16])
+def test_it_learns_in_bfloat16_too(weights):
+    read = tiny()
+    read.model.to(weights)
+    asked = replace(SMALL.train, precision="bfloat16")
+    result = train(Sft(SMALL, seed=0).learn(read, CHATS * 4), asked, seed=0)
+    assert result.curve[1]["next_token"] < result.curve[0]["next_token"] - 1
 
 
 def test_a_chat_that_can_not_be_learned_from_is_named():

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from headrace.cli.annotating import annotating_app
 from headrace.cli.asking import asking_app
 from headrace.cli.data_sets import data_app
 from headrace.cli.experiment import experiment_app
@@ -47,6 +48,7 @@ app.add_typer(world_app, name="world")
 app.add_typer(experiment_app, name="experiment")
 app.add_typer(wheel_app)
 app.add_typer(planning_app)
+app.add_typer(annotating_app)
 app.add_typer(tuning_app)
 
 SLICES = "Also cold and warm users and items, head and tail, categories; coverage, exposure, novelty, diversity."

@@ -37,9 +37,11 @@ class Limits:
 
 
 class Budget:
-    def __init__(self, limits: Limits):
+    """spent: before, as in a run that is taken up."""
+
+    def __init__(self, limits: Limits, spent: Usage | None = None):
         self.limits = limits
-        self.spent = Usage()
+        self.spent = spent or Usage()
         self.cut = 0
         """Second tries that it had no room for: their chats are unparsed, and would perhaps not be with more."""
 

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from threading import Lock
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from headrace.contracts.chat import Usage
 from headrace.contracts.errors import ArtifactError
@@ -24,6 +24,14 @@ _APPLICATION = 0x48524143  # "HRAC", by which `file` and we know our own
 _BATCH = 256
 _CHECKSUM = 8
 _READ_AT_ONCE = 500  # below SQLite's limit on parameters, in all its versions
+
+
+class Answers(Protocol):
+    """Where answers are kept, here or in another process."""
+
+    def get_many(self, keys: Iterable[bytes]) -> Mapping[bytes, Mapping[str, Any]]: ...
+    def put(self, key: bytes, answer: Mapping[str, Any]) -> None: ...
+    def flush(self) -> None: ...
 
 
 class AnswerCache:

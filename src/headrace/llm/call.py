@@ -35,7 +35,7 @@ class Call:
 
     def remember(self) -> None:
         if self.model.cache:
-            known = self.model.cache.get_many(self.places)
+            known = dict(self.model.cache.get_many(self.places))
             for key in [key for key, row in known.items() if "told" in row]:
                 row = known.pop(key)
                 self.first[key], self.told[key], self.earlier[key] = completion_of(row), row["told"], spent_on(row)

@@ -17,7 +17,7 @@ from headrace.contracts.chat import Chat, Completion, Sampling, Schema, Scored, 
 from headrace.contracts.errors import ConfigError
 from headrace.llm.backend import Backend
 from headrace.llm.budget import Budget, Prices
-from headrace.llm.cache import AnswerCache
+from headrace.llm.cache import Answers
 from headrace.llm.call import Call, Each
 from headrace.llm.scoring import score_many
 from headrace.llm.structured import Wanted
@@ -29,7 +29,7 @@ class Chatting:
     """budget: one may stand behind several models. prices: of this one."""
 
     def __init__(
-        self, backend: Backend, cache: AnswerCache | None = None, budget: Budget | None = None, prices: Prices | None = None
+        self, backend: Backend, cache: Answers | None = None, budget: Budget | None = None, prices: Prices | None = None
     ):
         if budget is not None and budget.limits.max_cost is not None and prices is None:
             raise ConfigError(

@@ -16,7 +16,7 @@ import polars as pl
 
 from headrace.contracts.errors import DataError
 
-_ROLES = ("system", "user", "assistant", "tool")
+ROLES = ("system", "user", "assistant", "tool")
 _END = 2 / 3
 
 
@@ -40,12 +40,12 @@ class Conversation:
 
 def conversations(turns: pl.DataFrame) -> list[Conversation]:
     """From a `turns` table, in the order in which they first stand there, their turns by index."""
-    unknown = turns.filter(~pl.col("role").is_in(_ROLES))
+    unknown = turns.filter(~pl.col("role").is_in(ROLES))
     if len(unknown):
         row = unknown.row(0, named=True)
         raise DataError(
             f'turns: conversation "{row["conversation_id"]}", index {row["index"]}: role "{row["role"]}", '
-            f"expected one of {', '.join(_ROLES)}."
+            f"expected one of {', '.join(ROLES)}."
         )
     ordered = turns.sort("index", maintain_order=True).group_by("conversation_id", maintain_order=True)
     found = {

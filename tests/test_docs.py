@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 from headrace.build.components import component_class
+from headrace.cascade.ids_section import Ids
 from headrace.cascade.plan import Evaluate, Page, Prerank, Rank, Retrieve, plan_from
 from headrace.contracts.serving import ServeConfig
 from headrace.contracts.training import TrainConfig
@@ -28,8 +29,8 @@ TOML = re.search(r"```toml everything.toml\n(.*?)```", PAGE, re.DOTALL)
 assert TOML is not None
 VALUES = tomllib.loads(TOML[1])
 STAGES: dict[str, type] = {
-    "split": SplitConfig, "features": FeaturesConfig, "retrieve": Retrieve, "prerank": Prerank, "rank": Rank, "page": Page,
-    "evaluate": Evaluate, "serve": ServeConfig,
+    "split": SplitConfig, "features": FeaturesConfig, "ids": Ids, "retrieve": Retrieve, "prerank": Prerank, "rank": Rank,
+    "page": Page, "evaluate": Evaluate, "serve": ServeConfig,
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from headrace.artifacts.arrays import load_arrays, save_arrays
 from headrace.artifacts.store import Artifact, Draft
 from headrace.build.graph import Graph
+from headrace.cascade.ids_section import need_item_vectors
 from headrace.cascade.item_vectors import item_vectors, load_item_vectors, load_text_encoder
 from headrace.cascade.plan import Plan
 from headrace.cascade.steering import PREFERENCE
@@ -132,6 +133,12 @@ class Logged:
         """What items' texts say, as of the features' cut; None where the plan has no use for it."""
         name = self.plan.features.item_vectors
         return None if name is None else item_vectors(self.graph, self.tables, self.log, self.proposed_from_us, name)
+
+    def need_item_vectors(self, what: str) -> Artifact:
+        """Those of the plan, or an error that says how to have some."""
+        if self.item_vectors is None:
+            raise need_item_vectors(what, self.plan.where)
+        return self.item_vectors
 
     @cached_property
     def feature_object(self) -> Features:

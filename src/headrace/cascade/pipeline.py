@@ -6,7 +6,7 @@ up to the test window, and the scorers are kept.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,16 +19,19 @@ from headrace.build.components import component_class, load_component, settings_
 from headrace.build.fit import Source, fit
 from headrace.cascade.cascade import Cascade
 from headrace.cascade.categories import category_bags
+from headrace.cascade.item_vectors import load_item_vectors
 from headrace.cascade.join import stacked
 from headrace.cascade.logged import Logged
 from headrace.cascade.plan import trusted
 from headrace.cascade.scoring import Scoring, propose, score, with_pairs
+from headrace.cascade.semantic_ids import load_semantic_ids, semantic_ids
 from headrace.cascade.shown import Impressions, need_positive, proposed_share
 from headrace.cascade.steering import Steering
 from headrace.cascade.validation import ndcg_of_retriever, newest_apart, recall_of, value_of_ranker
 from headrace.contracts.config import as_dict
 from headrace.contracts.lists import CandidateLists
 from headrace.contracts.requests import Candidates, History, Requests
+from headrace.encode.semantic_ids import QUANTISERS
 from headrace.methods.page import PAGES
 from headrace.methods.page.explore.rules import resolve
 from headrace.methods.prerank import PRERANKERS
@@ -54,16 +57,41 @@ class Pipeline(Logged):
         if final and learned:
             epochs = self.retriever(name, final=False).manifest.metrics["epochs"]
         cut = cuts.test_us if final else cuts.valid_us if learned else self.proposed_from_us
+        of_items = self._of_items(name, cut)
         source = Source(
             interactions=lambda: self.log.interactions(cut, self.feature_object),
-            inputs={"tables": self.tables, "features": self.features},
+            inputs={"tables": self.tables, "features": self.features, **{need: made for need, (made, _) in of_items.items()}},
             window={"cut_us": cut, "valid_until_us": self.proposed_from_us if learned and not final else None,
                     "seen_items": self.plan.page.seen_items},
-            needs=lambda: {"features": self.feature_object},
+            needs=lambda: {"features": self.feature_object, **{need: load(made) for need, (made, load) in of_items.items()}},
             validate=self._validate_retriever if learned and not final else None,
             epochs=epochs,
         )  # fmt: skip
         return self._fit("retrieve", name, RETRIEVERS, source)
+
+    def _of_items(self, name: str, cut_us: int) -> dict[str, tuple[Artifact, Callable[[Artifact], Any]]]:
+        """What a retriever reads of items' texts, and only if it says so: else its key would hang on what it never sees."""
+        needs, found = self.plan.needs_of(name), dict[str, tuple[Artifact, Callable[[Artifact], Any]]]()
+        if "semantic_ids" in needs:
+            found["semantic_ids"] = self.semantic_ids(cut_us), load_semantic_ids
+        if "item_vectors" in needs:
+            found["item_vectors"] = self.need_item_vectors(name), load_item_vectors
+        return found
+
+    def semantic_ids(self, cut_us: int) -> Artifact:
+        """Of every item with a text, by a quantiser that was fitted on what was chosen before the cut."""
+        vectors = self.need_item_vectors("semantic ids")
+        return semantic_ids(self.graph, self.tables, self.log, self.quantiser(cut_us), vectors, trusted(self.plan))
+
+    def quantiser(self, cut_us: int) -> Artifact:
+        vectors = self.need_item_vectors("semantic ids")
+        source = Source(
+            interactions=lambda: self.log.interactions(cut_us),
+            inputs={"tables": self.tables, "item_vectors": vectors},
+            window={"cut_us": cut_us, **self._steps},
+            needs=lambda: {"item_vectors": load_item_vectors(vectors)},
+        )
+        return self._fit("ids", self.plan.ids.method, QUANTISERS, source)
 
     def load_retriever(self, name: str, *, final: bool) -> Any:
         return load_component(self.retriever(name, final=final), RETRIEVERS, trusted(self.plan))

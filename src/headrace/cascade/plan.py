@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt
 
 from headrace.build.components import component_class, settings_of
+from headrace.cascade.ids_section import Ids, ids_section, need_item_vectors
 from headrace.contracts.config import config, parse
 from headrace.contracts.errors import ConfigError, listed, nearest
 from headrace.contracts.kinds import Kind
@@ -17,13 +18,14 @@ from headrace.data.features import FeaturesConfig
 from headrace.data.labels import TaskConfig
 from headrace.data.settings import DataConfig
 from headrace.data.splits import SplitConfig
+from headrace.encode.semantic_ids import QUANTISERS
 from headrace.evaluate.ranking import parse_metric
 from headrace.methods.page import PAGES
 from headrace.methods.prerank import PRERANKERS
 from headrace.methods.rank import RANKERS
 from headrace.methods.retrieve import RETRIEVERS
 
-SECTIONS = ("data", "kinds", "split", "features", "retrieve", "prerank", "rank", "page", "evaluate", "serve", "tasks")
+SECTIONS = ("data", "kinds", "split", "features", "ids", "retrieve", "prerank", "rank", "page", "evaluate", "serve", "tasks")
 OTHERS = ("fly", "gates", "world")  # the flywheel's, which checks them: one TOML does for both
 
 LearnFrom = Literal["proposals", "impressions"]
@@ -99,6 +101,7 @@ class Plan:
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     split: SplitConfig = field(default_factory=SplitConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    ids: Ids = field(default_factory=Ids)
     retrieve: Retrieve = field(default_factory=Retrieve)
     prerank: Prerank = field(default_factory=Prerank)
     rank: Rank = field(default_factory=Rank)
@@ -116,6 +119,11 @@ class Plan:
         """What a scorer learns from impressions; None: it learns from proposals."""
         asked = getattr(self, stage)
         return self.tasks[asked.task] if asked.learn_from == "impressions" else None
+
+    def needs_of(self, retriever: str) -> set[str]:
+        """The artifacts that a retriever reads."""
+        kind = component_class(retriever, RETRIEVERS, f"{self.where} [retrieve]", trusted(self))
+        return set(getattr(kind, "needs", ()))
 
     @property
     def retrievers(self) -> tuple[str, ...]:
@@ -153,6 +161,7 @@ def plan_from(values: Mapping[str, Any], *, where: str, folder: Path) -> Plan:
     prerank, prerankers = _stage(values, "prerank", Prerank, PRERANKERS, where)
     rank, rankers = _stage(values, "rank", Rank, RANKERS, where)
     page, pages = _stage(values, "page", Page, PAGES, where)
+    ids, quantisers = ids_section(values.get("ids", {}), where)
     kinds = {name: parse(Kind, kind, where=f"{where} [kinds.{name}]") for name, kind in values.get("kinds", {}).items()}
     plan = Plan(
         where=where,
@@ -161,6 +170,7 @@ def plan_from(values: Mapping[str, Any], *, where: str, folder: Path) -> Plan:
         kinds=kinds,
         split=parse(SplitConfig, values.get("split", {}), where=f"{where} [split]"),
         features=parse(FeaturesConfig, values.get("features", {}), where=f"{where} [features]"),
+        ids=ids,
         retrieve=retrieve,
         prerank=prerank,
         rank=rank,
@@ -168,17 +178,20 @@ def plan_from(values: Mapping[str, Any], *, where: str, folder: Path) -> Plan:
         evaluate=parse(Evaluate, values.get("evaluate", {}), where=f"{where} [evaluate]"),
         serve=parse(ServeConfig, values.get("serve", {}), where=f"{where} [serve]"),
         tasks=_tasks(values.get("tasks", {}), kinds, where),
-        settings={"retrieve": retrievers, "prerank": prerankers, "rank": rankers, "page": pages},
+        settings={"retrieve": retrievers, "prerank": prerankers, "rank": rankers, "page": pages, "ids": quantisers},
         seed=values.get("seed", 0),
     )
     for name in plan.retrievers:
         _check(name, plan.of("retrieve", name), RETRIEVERS, f"{where} [retrieve]")
+        if plan.features.item_vectors is None and plan.needs_of(name) & {"semantic_ids", "item_vectors"}:
+            raise need_item_vectors(name, f"{where} [retrieve.{name}]")
     if prerank.use is not None:
         _check(prerank.use, plan.of("prerank", prerank.use), PRERANKERS, f"{where} [prerank]")
     _check(rank.use, plan.of("rank", rank.use), RANKERS, f"{where} [rank]")
     for stage in ("prerank", "rank"):
         _check_task(plan, stage)
     _check(page.use, plan.of("page", page.use), PAGES, f"{where} [page]")
+    _check(ids.method, plan.of("ids", ids.method), QUANTISERS, f"{where} [ids]")
     return plan
 
 
@@ -221,7 +234,7 @@ def _check_task(plan: Plan, stage: str) -> None:
 
 def trusted(plan: Plan) -> tuple[str, ...]:
     """The import paths the user's own TOML names."""
-    named = (*plan.retrievers, plan.prerank.use or "", plan.rank.use, plan.page.use)
+    named = (*plan.retrievers, plan.prerank.use or "", plan.rank.use, plan.page.use, plan.ids.method)
     return tuple(name for name in named if ":" in name)
 
 

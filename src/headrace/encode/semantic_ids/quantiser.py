@@ -45,8 +45,11 @@ def rows_to_fit(interactions: Interactions, vectors: Float32, name: str) -> Bool
 
 
 def coded(quantiser: Quantiser, vectors: Float32, *, items: str = "") -> SemanticIds:
-    """The codes of a whole catalogue [n_items, dim], row 0 for no item. items: what the catalogue was (`catalogue`)."""
-    none = SemanticIds(np.zeros((0, len(quantiser.sizes) + 1), np.int32), (*quantiser.sizes, 1))
+    """The codes of a whole catalogue [n_items, dim], row 0 for no item. items: what the catalogue was (`catalogue`).
+
+    The last level has as many symbols as the one before it, or more where more items say the same.
+    """
+    none = SemanticIds(np.zeros((0, len(quantiser.sizes) + 1), np.int32), (*quantiser.sizes, quantiser.sizes[-1]))
     return extended(none, quantiser, vectors, items=items)
 
 

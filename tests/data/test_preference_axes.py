@@ -10,6 +10,7 @@ from headrace.data.histories import HistoryStore
 from headrace.data.preference_axes import (
     Pool,
     Targets,
+    Wishes,
     consolidation,
     inverted,
     recommendation,
@@ -32,10 +33,11 @@ class Drawn:
         users, items = draw.integers(1, USERS, n).astype(np.int32), draw.integers(1, ITEMS, n).astype(np.int32)
         at_us = draw.permutation(n).astype(np.int64)
         self.opinions = Opinions.of_events(users, items, at_us, draw.integers(-1, 2, n), USERS, seed)
-        phrases = Phrases(draw.integers(0, 7, (ITEMS, 3)).astype(np.int32), tuple(f"phrase{n}" for n in range(7)))
+        self.phrases = phrases = Phrases(draw.integers(0, 7, (ITEMS, 3)).astype(np.int32), tuple(f"phrase{n}" for n in range(7)))
         self.preferences = templates(self.opinions, phrases)
         texts, polarity, inverse = with_inverses(self.preferences)
         self.pool = Pool(texts, polarity, draw.normal(size=(len(texts), DIM)).astype(np.float32), inverse)
+        self.wishes = Wishes(self.opinions, self.preferences, self.pool)
         self.items = draw.normal(size=(ITEMS, DIM)).astype(np.float32)
         events = self.opinions.events
         self.targets = Targets(
@@ -116,7 +118,7 @@ def test_the_user_of_the_other_item_is_drawn_again_with_the_same_seed_alone() ->
 @given(st.integers(0, 2**31))
 def test_sentiment_asks_for_a_disliked_item_and_for_its_opposite_without_a_history(seed: int) -> None:
     log = Drawn(seed)
-    refused, wished = sentiment(log.targets, log.opinions, log.preferences, log.pool, log.items)
+    refused, wished = sentiment(log.targets, log.wishes, log.items)
     wanted, seen = [], set()
     events = log.opinions.events
     for target, (user, at_us, item) in enumerate(zip(log.targets.users, log.targets.at_us, log.targets.items, strict=True)):
@@ -162,3 +164,25 @@ def test_too_few_items_or_preferences_give_no_sample() -> None:
     few = Targets(log.targets.users[:1], log.targets.at_us[:1], log.targets.items[:1], log.targets.history.take([0]))
     assert not len(steering(few, log.pool, log.items, coarse=False, train=False, seed=0))
     assert not len(steering(log.targets, log.pool, np.zeros_like(log.items), coarse=False, train=False, seed=0))
+
+
+@given(st.integers(0, 2**31))
+def test_what_is_wanted_after_a_moment_that_is_not_known_yet_has_no_say(seed: int) -> None:
+    log = Drawn(seed)
+    until = np.full(len(log.targets), 20)
+    early = np.flatnonzero(log.targets.at_us <= 20)
+    targets = Targets(
+        *(part[early] for part in (log.targets.users, log.targets.at_us, log.targets.items)), log.targets.history.take(early)
+    )
+    now, _ = sentiment(targets, log.wishes, log.items, until[early])
+    events, mark = log.opinions.events, log.opinions.mark
+    known = events.at_us <= 20
+    opinions = Opinions.of_events(
+        events.rows()[known].astype(np.int32), events.items[known], events.at_us[known], mark[known], USERS, seed
+    )
+    shorter = templates(opinions, log.phrases)
+    texts, polarity, inverse = with_inverses(shorter)
+    vectors = np.stack([log.pool.vectors[log.pool.texts.index(text)] for text in texts]) if texts else np.zeros((0, DIM))
+    then, _ = sentiment(targets, Wishes(opinions, shorter, Pool(texts, polarity, vectors.astype(np.float32), inverse)), log.items)
+    assert [log.pool.texts[one] for one in now.preference[:, 0]] == [texts[one] for one in then.preference[:, 0]]
+    assert now.items.tolist() == then.items.tolist()

@@ -40,6 +40,20 @@ class Pool:
     vectors: Float32
     inverse: Int32
 
+    @property
+    def slots(self) -> Float32:
+        """[P, dim + 1], as `requests.features["preference"]` holds each."""
+        return np.concatenate([self.vectors, self.polarity[:, None]], 1, dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Wishes:
+    """All that is known of what users want, each state with its time: the artifact "preferences". pool: of `with_inverses`."""
+
+    opinions: Opinions
+    preferences: Preferences
+    pool: Pool
+
 
 @dataclass(frozen=True, eq=False)
 class Targets:
@@ -93,8 +107,13 @@ def inverted(text: str) -> str:
 
 
 def recommendation(targets: Targets, preferences: Preferences, pool: Pool, items: Float32) -> Samples:
-    """Axis 1, an oracle. items [n_items, dim]. Of a user's own, what is to be found; where there is none, the inverse of what is
-    to be avoided. A target whose user has neither is left out."""
+    """Axis 1, an oracle. items [n_items, dim]. A target whose user has no preference is left out."""
+    chosen = oracle(targets, preferences, pool, items)
+    return _samples(targets, np.flatnonzero(chosen[:, 0] >= 0), chosen)
+
+
+def oracle(targets: Targets, preferences: Preferences, pool: Pool, items: Float32) -> Int32:
+    """[T, 1]: of a user's own, what is to be found; where there is none, the inverse of what is to be avoided; -1 for neither."""
     own = preferences.as_of(targets.users, targets.at_us)
     wanted = np.where((own >= 0) & (pool.polarity[own] > 0), own, -1)
     turned = np.where(own >= 0, pool.inverse[own], -1)
@@ -104,13 +123,16 @@ def recommendation(targets: Targets, preferences: Preferences, pool: Pool, items
         part = slice(start, start + _AT_ONCE)
         alike = np.einsum("twd,td->tw", pool.vectors[offered[part]], items[targets.items[part]])
         best[part] = np.where(offered[part] >= 0, alike, -np.inf).argmax(1)
-    chosen = np.take_along_axis(offered, best[:, None], 1).astype(np.int32)
-    return _samples(targets, np.flatnonzero(chosen[:, 0] >= 0), chosen)
+    return np.take_along_axis(offered, best[:, None], 1).astype(np.int32)
 
 
-def steering(targets: Targets, pool: Pool, items: Float32, *, coarse: bool, train: bool, seed: int) -> Samples:
-    """Axes 2 and 3. train: take the preferences that are most alike. Items and preferences without a word have no say."""
-    findable = np.flatnonzero((pool.polarity > 0) & pool.vectors.any(1)).astype(np.int32)
+def steering(
+    targets: Targets, pool: Pool, items: Float32, *, coarse: bool, train: bool, seed: int, among: Bool | None = None
+) -> Samples:
+    """Axes 2 and 3. train: take the preferences that are most alike. among [P]: only these, all if None. Items and preferences
+    without a word have no say."""
+    counted = (pool.polarity > 0) & pool.vectors.any(1)
+    findable = np.flatnonzero(counted if among is None else counted & among).astype(np.int32)
     first = np.unique(targets.items, return_index=True)[1]
     first = np.sort(first[items[targets.items[first]].any(1)])  # each item once, where it comes first
     distinct = targets.items[first]
@@ -132,15 +154,17 @@ def steering(targets: Targets, pool: Pool, items: Float32, *, coarse: bool, trai
     )
 
 
-def sentiment(
-    targets: Targets, opinions: Opinions, preferences: Preferences, pool: Pool, items: Float32
-) -> tuple[Samples, Samples]:
-    """Axis 4: (what is to be avoided, its inverse), row by row alike, of targets their user disliked. Each inverse once."""
+def sentiment(targets: Targets, wishes: Wishes, items: Float32, until_us: Int64 | None = None) -> tuple[Samples, Samples]:
+    """Axis 4: (what is to be avoided, its inverse), row by row alike, of targets their user disliked. Each inverse once.
+
+    until_us [T]: states made of later events than these are unknown; None: all there are count.
+    """
+    opinions, preferences, pool = wishes.opinions, wishes.preferences, wishes.pool
     disliked = np.flatnonzero(_disliked(targets, opinions))
     kept, negative, seen = [], [], set[int]()
     for row in disliked.tolist():
         user, after = int(targets.users[row]), int(targets.at_us[row])
-        held = np.unique(_own_from(preferences, user, after))
+        held = np.unique(_own_from(preferences, user, after, None if until_us is None else int(until_us[row])))
         held = held[pool.polarity[held] < 0]
         if not len(held):
             continue
@@ -209,10 +233,11 @@ def _disliked(targets: Targets, opinions: Opinions) -> Bool:
     return np.array([one in said for one in asked], np.bool_)
 
 
-def _own_from(preferences: Preferences, user: int, at_us: int) -> Int64:
-    """All instructions of a user's states after the events of a moment."""
+def _own_from(preferences: Preferences, user: int, at_us: int, until_us: int | None) -> Int64:
+    """All instructions of a user's states after the events of a moment, and of no later ones."""
     events = preferences.events
     row = slice(int(events.offsets[user]), int(events.offsets[user + 1]))
     done = row.start + int(np.searchsorted(events.at_us[row], at_us, side="right"))
-    ids = preferences.ids[done + user : row.stop + user + 1]
+    stop = row.stop if until_us is None else row.start + int(np.searchsorted(events.at_us[row], until_us, side="right"))
+    ids = preferences.ids[done + user : stop + user + 1]
     return ids[ids >= 0]

@@ -4,6 +4,7 @@ RETRIEVERS = {
     "popularity": "headrace.methods.retrieve.popularity:Popularity",
     "itemknn": "headrace.methods.retrieve.itemknn:ItemKNN",
     "markov": "headrace.methods.retrieve.markov:Markov",
+    "mender": "headrace.methods.retrieve.mender:Mender",
     "ease": "headrace.methods.retrieve.ease:EASE",
     "sasrec": "headrace.methods.retrieve.sasrec:SASRec",
     "tiger": "headrace.methods.retrieve.tiger:TIGER",

@@ -11,6 +11,7 @@ RECIPES = {
     "s2_attention": "headrace.recipes.s2_attention",
     "sasrec": "headrace.recipes.sasrec",
     "sft": "headrace.recipes.sft",
+    "tiger": "headrace.recipes.tiger",
     "torchscale": "headrace.recipes.torchscale",
     "xmoe": "headrace.recipes.xmoe",
 }

@@ -1,11 +1,11 @@
 """Retrieval arms run on one log under several splits and seeds: tuned alike, fitted, measured a user, each cell kept."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,9 @@ from headrace.artifacts.store import Artifact, Draft
 from headrace.build.components import component_class, settings_of
 from headrace.build.graph import Graph
 from headrace.contracts.config import as_dict, digest
+from headrace.contracts.interactions import Interactions
 from headrace.contracts.requests import Allowed
+from headrace.contracts.rng import rng
 from headrace.contracts.seams import Learner
 from headrace.data import datasets
 from headrace.data.holdouts import Held, Split
@@ -26,9 +28,11 @@ from headrace.evaluate.lists import RankedLists, Relevant
 from headrace.evaluate.ranking import measure
 from headrace.methods.retrieve import RETRIEVERS
 from headrace.nn.seeded import seeded
-from headrace.recipes.cells import Cell
+from headrace.recipes.cells import Cell, Figures
+from headrace.recipes.flops import with_epochs_of
 from headrace.train.trainer import train
 
+Order = Literal["as it was", "shuffled", "reversed"]
 _AT_ONCE = 512
 
 
@@ -36,20 +40,53 @@ _AT_ONCE = 512
 class Arm:
     """settings: fixed. trials: further settings tried on validation with seed 0, the best kept; every learned arm has as many.
 
-    learned: depends on the seed, so it is run with each; a closed-form arm is run once.
+    learned: depends on the seed, so it is run with each; a closed-form arm is run once. order: of the histories it is fitted on;
+    it is asked with what was. flops: of its training; it buys as many epochs as are nearest, at least one (0: what settings say).
     """
 
     component: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     trials: Sequence[Mapping[str, Any]] = ({},)
     learned: bool = False
+    order: Order = "as it was"
+    flops: float = 0.0
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """measure: of a fitted retriever on a split, metric -> a value a unit, where it is more than ranking metrics a user on the
+    test; revision: raised when it gives other figures."""
+
+    metrics: Sequence[str]
+    chosen_by: str
+    validated: int = 0
+    measure: Callable[[Any, Held], Figures] | None = None
+    revision: int = 1
+
+    @property
+    def key(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"metrics": list(self.metrics), "chosen_by": self.chosen_by}
+        if self.validated:
+            found["validated"] = self.validated
+        return found if self.measure is None else {**found, "measure": self.revision}
+
+    def valid(self, retriever: Any, held: Held) -> float:
+        requests, answers = held.valid()
+        if 0 < self.validated < len(requests):
+            rows = np.sort(rng(held.log.seed, "validated").permutation(len(requests))[: self.validated])
+            requests, answers = requests.take(rows), answers.take(rows)
+        return float(ranked(retriever, (requests, answers), [self.chosen_by])[self.chosen_by].mean())
+
+    def test(self, retriever: Any, held: Held) -> Figures:
+        return ranked(retriever, held.test(), self.metrics) if self.measure is None else self.measure(retriever, held)
 
 
 @dataclass(frozen=True)
 class Retrieval:
     """Work on one log. data: a data set's name, or "ring". splits: name -> split, the claim's protocol among them.
 
-    chosen_by: the metric validation is judged by.
+    chosen_by: the metric validation is judged by, on `validated` of its requests, 0 for all. artifacts: of a split, what its arms
+    need. measure, measure_revision: as in `Measuring`.
     """
 
     data: str
@@ -59,6 +96,10 @@ class Retrieval:
     metrics: Sequence[str]
     chosen_by: str = "ndcg@10"
     unit: str = "users"
+    validated: int = 0
+    artifacts: Callable[[Held], Mapping[str, Any]] | None = None
+    measure: Callable[[Any, Held], Figures] | None = None
+    measure_revision: int = 1
 
     @property
     def protocols(self) -> Sequence[str]:
@@ -75,8 +116,9 @@ class Retrieval:
 
     def cells(self, graph: Graph, protocol: str, arm: str) -> list[Cell]:
         one, held = self.arms[arm], self._held(protocol)
-        same: dict[str, Any] = {"metrics": self.metrics, "data": self.data_hash, "chosen_by": self.chosen_by}
-        return [run_cell(graph, held, arm, one, seed=seed, **same) for seed in (range(self.seeds) if one.learned else [0])]
+        measuring = Measuring(self.metrics, self.chosen_by, self.validated, self.measure, self.measure_revision)
+        work = _Work(graph, held, arm, one, measuring, self.data_hash, self._artifacts(protocol, one))
+        return [run_cell(work, seed) for seed in (range(self.seeds) if one.learned else [0])]
 
     def open(self, folder: Path) -> None:
         tables = datasets.get(self.data) if self.data != "ring" else folder / "ring"
@@ -94,66 +136,90 @@ class Retrieval:
             self._opened[protocol] = self.splits[protocol].of(self._log)
         return cast(Held, self._opened[protocol])
 
+    def _artifacts(self, protocol: str, arm: Arm) -> Mapping[str, Any]:
+        """Those that the arm's component needs."""
+        needs = getattr(component_class(arm.component, RETRIEVERS, "arms"), "needs", ())
+        name = f"artifacts of {protocol}"
+        if needs and name not in self._opened:
+            self._opened[name] = self.artifacts(self._held(protocol)) if self.artifacts else {}
+        return {need: self._opened[name][need] for need in needs}
+
     @cached_property
     def _opened(self) -> dict[str, Any]:
         return {}
 
 
-def run_cell(
-    graph: Graph, held: Held, name: str, arm: Arm, *, seed: int, metrics: Sequence[str], data: str, chosen_by: str
-) -> Cell:
-    """data: the log's digest."""
-    tuned = _tuned(graph, held, name, arm, metrics=metrics, data=data, chosen_by=chosen_by)
-    artifact = _cell(graph, held, name, arm.component, tuned, seed=seed, metrics=metrics, data=data, chosen_by=chosen_by)
+@dataclass(frozen=True)
+class _Work:
+    """One arm on one split. data: the log's digest. artifacts: what the arm needs."""
+
+    graph: Graph
+    held: Held
+    name: str
+    arm: Arm
+    measuring: Measuring
+    data: str
+    artifacts: Mapping[str, Any]
+
+
+def run_cell(work: _Work, seed: int) -> Cell:
+    tuned = _tuned(work)
+    artifact = _cell(work, tuned, seed)
     arrays = load_arrays(artifact.path / "values.safetensors")
-    return Cell(tuned, artifact.manifest.seconds, {metric: arrays[metric] for metric in metrics})
+    bought = artifact.manifest.metrics.get("epochs_bought")
+    said = tuned if bought is None else _merged(tuned, {"train": {"epochs": int(bought)}})
+    return Cell(said, artifact.manifest.seconds, {metric: arrays[metric] for metric in work.measuring.metrics})
 
 
-def _tuned(graph: Graph, held: Held, name: str, arm: Arm, *, metrics: Sequence[str], data: str, chosen_by: str) -> dict[str, Any]:
-    tried = [_merged(arm.settings, trial) for trial in arm.trials]
+def _tuned(work: _Work) -> dict[str, Any]:
+    tried = [_merged(work.arm.settings, trial) for trial in work.arm.trials]
     if len(tried) == 1:
         return tried[0]
-    same: dict[str, Any] = {"seed": 0, "metrics": metrics, "data": data, "chosen_by": chosen_by}
-    cells = [_cell(graph, held, name, arm.component, one, **same) for one in tried]
-    return tried[int(np.argmax([cell.manifest.metrics["valid"] for cell in cells]))]
+    return tried[int(np.argmax([_cell(work, one, 0).manifest.metrics["valid"] for one in tried]))]
 
 
-def _cell(
-    graph: Graph, held: Held, name: str, component: str, values: Mapping[str, Any], *,
-    seed: int, metrics: Sequence[str], data: str, chosen_by: str,
-) -> Artifact:  # fmt: skip
-    kind = component_class(component, RETRIEVERS, name)
+def _cell(work: _Work, values: Mapping[str, Any], seed: int) -> Artifact:
+    graph, held, name, arm, measuring = work.graph, work.held, work.name, work.arm, work.measuring
+    kind = component_class(arm.component, RETRIEVERS, name)
     settings = settings_of(kind, values, name)
-    config = {"data": data, "split": held.describes, "component": component, "settings": as_dict(settings), "seed": seed,
-              "metrics": list(metrics), "chosen_by": chosen_by, "component_revision": kind.revision}  # fmt: skip
+    config = {"data": work.data, "split": held.describes, "component": arm.component, "settings": as_dict(settings),
+              "seed": seed, **measuring.key, "component_revision": kind.revision}  # fmt: skip
+    if arm.order != "as it was":
+        config["order"] = arm.order
+    if arm.flops:
+        config["flops"] = arm.flops
+    if work.artifacts:
+        config["artifacts"] = {need: _digest_of(artifact) for need, artifact in work.artifacts.items()}
     label = f"{held.name}, {name}, seed {seed}"
     checkpoint, run = graph.checkpoint("cell", config, {}, 1)
 
     def make(draft: Draft) -> None:
-        retriever, interactions = kind(settings, seed=seed), held.train()
-
-        def valid() -> float:
-            return float(_measured(retriever, held, held.valid(), [chosen_by])[chosen_by].mean())
-
+        retriever, interactions = kind(settings, seed=seed), reordered(held.train(), arm.order, seed)
         if isinstance(retriever, Learner):
             with seeded(seed, "init", name):
-                learned = retriever.learn(interactions, {})
+                learned = retriever.learn(interactions, work.artifacts)
+            how = settings.train
+            if arm.flops:
+                how = with_epochs_of(arm.flops, learned, how, work.artifacts)
+                draft.metrics = {"epochs_bought": how.epochs}
             done = train(
-                learned, settings.train, seed=seed, name=label, run=run, validate=valid, checkpoint_path=checkpoint,
-                progress=graph.progress,
+                learned, how, seed=seed, name=label, run=run, validate=lambda: measuring.valid(retriever, held),
+                checkpoint_path=checkpoint, progress=graph.progress, artifacts=work.artifacts,
             )  # fmt: skip
-            draft.metrics = {"epochs": done.epochs, "steps": done.steps}
+            draft.metrics |= {"epochs": done.epochs, "steps": done.steps}
+        elif work.artifacts:
+            retriever.fit(interactions, work.artifacts)
         else:
             retriever.fit(interactions)
-        draft.metrics |= {"valid": valid()}
-        save_arrays(draft.path / "values.safetensors", _measured(retriever, held, held.test(), metrics))
+        draft.metrics |= {"valid": measuring.valid(retriever, held)}
+        save_arrays(draft.path / "values.safetensors", measuring.test(retriever, held))
 
     artifact = graph.stage("cell", make, config=config, name=label)
     checkpoint.unlink(missing_ok=True)
     return artifact
 
 
-def _measured(retriever: Any, held: Held, asked: Any, metrics: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+def ranked(retriever: Any, asked: Any, metrics: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     """Full catalogue, seen items removed, averaged inside a user."""
     requests, answers = asked
     wanted = max(int(metric.split("@")[1]) for metric in metrics)
@@ -164,6 +230,22 @@ def _measured(retriever: Any, held: Held, asked: Any, metrics: Sequence[str]) ->
     relevant = Relevant.from_pairs(answers.rows(), answers.items, len(requests))
     measured = measure(RankedLists(requests.users, items), relevant, metrics)
     return {metric: by_user(requests.users, values[:, None])[1][:, 0] for metric, values in measured.items()}
+
+
+def reordered(interactions: Interactions, order: Order, seed: int) -> Interactions:
+    """Each user's items in another order at the same moments: what of a model hangs on order shows."""
+    if order == "as it was":
+        return interactions
+    history = interactions.history
+    place = np.arange(len(history.items))
+    draw = -place if order == "reversed" else rng(seed, "order").random(len(place))
+    turned = np.lexsort((draw, history.rows()))
+    return replace(interactions, history=replace(history, items=history.items[turned]), weights=interactions.weights[turned])
+
+
+def _digest_of(artifact: Any) -> str:
+    fingerprint = getattr(artifact, "fingerprint", None)
+    return str(fingerprint) if fingerprint else sha256(np.ascontiguousarray(artifact).tobytes()).hexdigest()
 
 
 def _merged(settings: Mapping[str, Any], trial: Mapping[str, Any]) -> dict[str, Any]:

@@ -108,6 +108,18 @@ def test_the_adapter_of_another_base_is_refused_by_name(tmp_path):
     assert logits(other.model).equal(logits(tiny().model)), "nothing was put on it"
 
 
+def test_a_second_adapter_on_one_model_is_refused(tmp_path):
+    read = tiny()
+    model = moved(read)
+    folder = stored(tmp_path, read, model)
+    for again in (lambda: moved(read), lambda: opened(read, folder)):
+        with pytest.raises(ConfigError, match="has an adapter on it"):
+            again()
+    wanted = logits(read.model)
+    model.taken_off()
+    assert logits(opened(read, folder)[0].model).equal(wanted)
+
+
 def test_what_is_no_adapter_or_was_changed_is_refused(tmp_path):
     read = tiny()
     folder = stored(tmp_path, read, moved(read), kind="other")

@@ -123,6 +123,8 @@ def opened(read: Causal, folder: Path) -> tuple[Adapted, Artifact]:
 
 
 def _wrapped(model: Any, settings: Any) -> Any:
+    if any(hasattr(module, "lora_A") for module in model.modules()):
+        raise ConfigError("this model has an adapter on it. Take that off first, or read the model anew.")
     with warnings.catch_warnings():  # it asks transformers for something by a name that is to go
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
         return _peft().get_peft_model(model, settings)

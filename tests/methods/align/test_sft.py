@@ -107,6 +107,22 @@ def test_it_learns_in_bfloat16_too(weights):
     assert result.curve[1]["next_token"] < result.curve[0]["next_token"] - 1
 
 
+def test_an_average_of_the_adapter_can_be_kept():
+    asked = replace(SMALL.train, ema_decay=0.5, keep_ema=True)
+    sft = Sft(SMALL, seed=0)
+    train(sft.learn(tiny(), CHATS * 4), asked, seed=0)
+    kept = sft.adapter.state_dict()
+    newest = Sft(SMALL, seed=0)
+    train(newest.learn(tiny(), CHATS * 4), SMALL.train, seed=0)
+    assert kept.keys() == newest.adapter.state_dict().keys()
+    assert not all(value.equal(kept[name]) for name, value in newest.adapter.state_dict().items())
+
+
+def test_sharding_is_refused():
+    with pytest.raises(ConfigError, match="train.shard would cut"):
+        Sft(replace(SMALL, train=replace(SMALL.train, shard=True))).learn(tiny(), CHATS)
+
+
 def test_a_chat_that_can_not_be_learned_from_is_named():
     with pytest.raises(DataError, match="chat 1: the assistant says nothing"):
         rows_of(tiny(), [CHATS[0], CHATS[1][:1]], SMALL, seed=0)

@@ -57,6 +57,8 @@ class Sft:
 
     def learn(self, read: Causal, chats: Sequence[Chat]) -> Learned:
         """Puts the adapter on the model it is given. DataError for a chat that can't be learned from, by its number."""
+        if self.config.train.shard:
+            raise ConfigError("train.shard would cut the model that stays as well as its adapter. Set it to false.")
         _refuse_reach(read, self.config.length)
         batches = rows_of(read, chats, self.config, seed=self.seed)
         self.adapter = adapted(read.model, self.config.lora, seed=self.seed)

@@ -15,6 +15,7 @@ FOR = {
     "faiss": "large vector indexes",
     "gpu": "block-sparse attention on a GPU",
     "lightgbm": "the lambdamart ranker",
+    "ray": "headrace annotate --ray",
     "serve": "headrace serve",
     "tensorboard": "curves of a training run",
     "text": "reading items' texts with MiniLM",

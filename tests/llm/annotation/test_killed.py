@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from importlib.util import find_spec
 
 import polars as pl
 import pytest
@@ -18,6 +19,7 @@ from tests.llm.annotation.some_plan import PROMPT, reviews
 from tests.llm.chat_server import completion, serving
 
 ROWS, CONCURRENCY = 60, 4
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed; pip install 'headrace[ray]'")
 TOML = """
 out = "topics.parquet"
 [rows]
@@ -63,14 +65,16 @@ def answered(folder):
         return sum(row["usage"][0] for row in rows), len(rows)
 
 
-@pytest.mark.parametrize("after", [10, 45])
-def test_a_killed_run_goes_on_where_it_was(tmp_path, after):
+@pytest.mark.parametrize(
+    ("after", "more"), [(10, []), (45, []), pytest.param(30, ["--ray"], marks=needs_ray)], ids=["early", "late", "ray"]
+)
+def test_a_killed_run_goes_on_where_it_was(tmp_path, after, more):
     reviews(tmp_path, ROWS)
     (tmp_path / "topics.txt").write_text(PROMPT)
     counting = Counting()
     with serving(counting) as server:
         (tmp_path / "topics.toml").write_text(TOML.format(url=server.url, concurrency=CONCURRENCY))
-        first = subprocess.Popen(HEADRACE, cwd=tmp_path, stderr=subprocess.DEVNULL)
+        first = subprocess.Popen([*HEADRACE, *more], cwd=tmp_path, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
         while sum(counting.asked.values()) < after and time.monotonic() < deadline:
             time.sleep(0.001)
@@ -82,7 +86,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path, after):
         kept, rows = answered(tmp_path)
         assert rows > 0
         assert sum(before.values()) - kept <= CONCURRENCY, "all that was answered is on the disk, but for what was under way"
-        ran = subprocess.run(HEADRACE, cwd=tmp_path, capture_output=True, text=True)
+        ran = subprocess.run([*HEADRACE, *more], cwd=tmp_path, capture_output=True, text=True)
         assert ran.returncode == 0, ran.stderr
     out = pl.read_parquet(tmp_path / "topics.parquet")
     assert out["id"].to_list() == [f"r{n:04d}" for n in range(ROWS)], "no row is lost, none is there twice"

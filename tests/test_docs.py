@@ -18,6 +18,14 @@ from headrace.flywheel.gates import GATES
 from headrace.flywheel.gates.judge_bar import Guarded
 from headrace.flywheel.gates.panel import Panel
 from headrace.flywheel.settings import FlyConfig, flight
+from headrace.llm.annotation.columns import Column
+from headrace.llm.annotation.plan import SECTIONS
+from headrace.llm.annotation.plan import plan_from as annotation_from
+from headrace.llm.annotation.settings import ModelConfig, PromptConfig, RayConfig, RowsConfig, SamplingConfig
+from headrace.llm.budget import Limits, Prices
+from headrace.llm.llamacpp import LlamaCppConfig
+from headrace.llm.local import LocalConfig
+from headrace.llm.openai_server import ServerConfig
 from headrace.methods.page import PAGES
 from headrace.methods.page.explore import Rule
 from headrace.methods.prerank import PRERANKERS
@@ -83,3 +91,25 @@ def test_every_key_of_the_flywheel_is_on_its_page_with_its_default():
     for name, gate in Panel.of(plan.gates, "docs").gates.items():
         own = gate.gate if isinstance(gate, Guarded) else gate
         assert [field.name for field in dataclasses.fields(own)] == list(shown[name])  # type: ignore[arg-type]
+
+
+def test_every_key_of_an_annotation_is_on_its_page_with_its_default():
+    page = (Path(__file__).parent.parent / "docs" / "annotate.md").read_text()
+    found = re.search(r"```toml every.toml\n(.*?)```", page, re.DOTALL)
+    assert found is not None
+    shown, commented = tomllib.loads(found[1]), set(re.findall(r"^# (\w+) = ", found[1], re.MULTILINE))
+    annotation_from(shown, where="docs", folder=Path())
+    assert set(shown) == set(SECTIONS)
+    columns = {key for column in shown["columns"].values() for key in column}
+    assert columns == {field.name for field in dataclasses.fields(Column)}
+    model, sections = shown["model"], dict(shown)
+    sections |= {f"model.{name}": model.pop(name) for name in ("local", "llamacpp", "server")}
+    for name, kind in {
+        "rows": RowsConfig, "prompt": PromptConfig, "model": ModelConfig, "model.local": LocalConfig,
+        "model.llamacpp": LlamaCppConfig, "model.server": ServerConfig, "sampling": SamplingConfig, "prices": Prices,
+        "limits": Limits, "ray": RayConfig,
+    }.items():  # fmt: skip
+        for field in dataclasses.fields(kind):
+            assert field.name in sections[name].keys() | commented, f"{name}.{field.name}"
+            if field.default not in (dataclasses.MISSING, None, "") and field.name in sections[name]:
+                assert sections[name][field.name] == field.default, f"{name}.{field.name}"

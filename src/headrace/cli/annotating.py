@@ -102,13 +102,13 @@ def _show_price(price: "Price", plan: "Plan") -> None:
         typer.echo(f"[{message.role}]\n{message.content}\n")
     counted = "by the model's tokenizer" if price.exact else "estimated from bytes: the server's tokenizer is not here"
     typer.echo(f"{price.rows:,} rows: {price.done:,} written, {price.kept:,} answered already or equal, {price.to_ask:,} to ask.")
-    typer.echo(f"Prompt tokens {counted}. Answers: estimated from the columns; at most max_tokens, asked twice.")
+    typer.echo(f"Prompt tokens {counted}. Answers: estimated from the columns; at most max_tokens.")
     free = "" if plan.prices else " (no [prices]: 0)"
     for name, prompt, answers, cost in (
-        ("likely", price.likely_prompt, price.likely_completion, price.likely_cost),
-        ("most", price.most_prompt, price.most_completion, price.most_cost),
+        ("likely", price.likely_prompt, price.likely_completion, f"{price.likely_cost:.6g}{free}"),
+        ("most", price.most_prompt, price.most_completion, f"{price.most_cost:.6g}{free}: each row asked twice"),
     ):
-        typer.echo(f"  {name:<7}{prompt:>14,} + {answers:>12,} tokens  cost {cost:.6g}{free}")
+        typer.echo(f"  {name:<7}{prompt:>14,} + {answers:>12,} tokens  cost {cost}")
 
 
 def _say(text: str) -> None:

@@ -71,13 +71,9 @@ class Column:
             case "boolean":
                 made = {"type": "boolean"}
             case _:
-                whole = self.type == "integer"
                 bounds = {"minimum": self.least, "maximum": self.most}
-                made = {"type": self.type} | {
-                    name: int(bound) if whole and float(bound).is_integer() else bound
-                    for name, bound in bounds.items()
-                    if bound is not None
-                }
+                found = {name: bound for name, bound in bounds.items() if bound is not None}
+                made = {"type": self.type} | {n: int(bound) if bound == int(bound) else bound for n, bound in found.items()}
         return made | ({"description": self.description} if self.description else {})
 
     def _text(self) -> dict[str, Any]:

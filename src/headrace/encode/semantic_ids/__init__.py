@@ -2,4 +2,5 @@
 
 QUANTISERS = {
     "residual_kmeans": "headrace.encode.semantic_ids.residual_kmeans:ResidualKMeans",
+    "rqvae": "headrace.encode.semantic_ids.rqvae:RqVae",
 }

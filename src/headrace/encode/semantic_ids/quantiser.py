@@ -33,7 +33,7 @@ def vectors_of(vectors: Float32, dim: int, name: str) -> Float32:
     """As a quantiser may take them."""
     if vectors.ndim != 2 or vectors.shape[1] != dim or not np.isfinite(vectors).all():
         raise DataError(f"{name}: vectors are {vectors.shape}, expected (n, {dim}) and finite, by the encoder it was fitted on.")
-    return vectors.astype(np.float32, copy=False)
+    return np.ascontiguousarray(vectors, np.float32)
 
 
 def rows_to_fit(interactions: Interactions, vectors: Float32, name: str) -> Bool:

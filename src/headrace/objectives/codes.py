@@ -37,3 +37,30 @@ class NextCode:
         states, codes = model.states_and_codes(batch)
         vectors = [model.writer.vectors(level) for level in range(model.writer.levels)]
         return {"next_code": Loss(next_code(states, vectors, codes), float(len(codes)))}
+
+
+class NextCodeAndVector:
+    """Two losses over one pass of the encoder: the next item's codes, and its vector among those of all items trained on.
+
+    "next_vector" is the full softmax of query · key, both scaled by the model. model: `read(batch) -> memory, there`;
+    `written(batch, memory, there) -> [B, L, d], [B, L]` and `writer.vectors(level)`; `compared(batch, memory, there) ->
+    queries [B, d], keys [N, d], each row's key [B]`. Cost O(B N d) beside the codes'. Paper: LIGER (arXiv 2411.18814), 4.
+    """
+
+    def __init__(self, *, codes: bool = True, vector: bool = True):
+        self.codes, self.vector = codes, vector
+
+    def counts(self, batch: Batch) -> Mapping[str, float]:
+        asked = {"next_code": self.codes, "next_vector": self.vector}
+        return {name: float(len(batch["item"])) for name, wanted in asked.items() if wanted}
+
+    def __call__(self, model: Any, batch: Batch, services: Services) -> Mapping[str, Loss]:
+        memory, there = model.read(batch)
+        found, rows = {}, float(len(batch["item"]))
+        if self.codes:
+            states, codes = model.written(batch, memory, there)
+            vectors = [model.writer.vectors(level) for level in range(model.writer.levels)]
+            found["next_code"] = Loss(next_code(states, vectors, codes), rows)
+        if self.vector:
+            found["next_vector"] = Loss(softmax_of_products(*model.compared(batch, memory, there)), rows)
+        return found

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from headrace.contracts.errors import ArtifactError, DataError
-from headrace.encode.semantic_ids.coded import Coded, others
+from headrace.encode.semantic_ids.coded import Coded, only, others
 from headrace.encode.semantic_ids.ids import SemanticIds
 from headrace.testing.examples import history_of, interactions_of
 
@@ -52,3 +52,9 @@ def test_it_is_stored_with_its_codes_and_refuses_others():
     arrays["coded.codes"] = arrays["coded.codes"][::-1].copy()
     with pytest.raises(ArtifactError, match="tiger: it was trained on codes .* is stored with codes"):
         Coded.from_arrays(arrays, "tiger")
+
+
+def test_codes_of_some_items_alone():
+    kept = only(IDS, np.array([False, True, False, True, True, True]))
+    assert np.flatnonzero(kept.there).tolist() == [1, 3, 5]
+    assert only(IDS, np.ones(6, np.bool_)) is IDS

@@ -8,6 +8,7 @@ made anew where other items are allowed than the last time, in O(n log n).
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,11 @@ class Coded:
                 "Train it again on these, or store it with its own."
             )
         return cls(ids, own["proposed"].astype(np.bool_))
+
+
+def only(ids: SemanticIds, kept: Bool) -> SemanticIds:
+    """The others [n_items] as if they had no codes."""
+    return ids if kept[ids.there].all() else replace(ids, codes=np.where(kept[:, None], ids.codes, np.int32(-1)))
 
 
 def others(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

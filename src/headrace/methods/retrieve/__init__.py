@@ -6,6 +6,7 @@ RETRIEVERS = {
     "markov": "headrace.methods.retrieve.markov:Markov",
     "mender": "headrace.methods.retrieve.mender:Mender",
     "ease": "headrace.methods.retrieve.ease:EASE",
+    "liger": "headrace.methods.retrieve.liger:LIGER",
     "sasrec": "headrace.methods.retrieve.sasrec:SASRec",
     "tiger": "headrace.methods.retrieve.tiger:TIGER",
     "two_tower": "headrace.methods.retrieve.two_tower:TwoTower",

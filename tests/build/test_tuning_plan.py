@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,7 +71,7 @@ def test_every_key_is_on_the_page_with_its_default():
     assert found is not None
     shown = tomllib.loads(found[1])
     assert set(SECTIONS) == set(shown)
-    sections = {"data": TuningDataConfig(rows="drinks.csv"), "tune": SftConfig(), "tune.lora": SftConfig().lora}
+    sections: dict[str, Any] = {"data": TuningDataConfig(rows="drinks.csv"), "tune": SftConfig(), "tune.lora": SftConfig().lora}
     for path, settings in sections.items():
         section = functools.reduce(lambda values, part: values[part], path.split("."), shown)
         names = {field.name for field in dataclasses.fields(settings)} - {"messages"}  # in place of two others

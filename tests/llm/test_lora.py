@@ -2,7 +2,6 @@
 
 import json
 import warnings
-from pathlib import Path
 
 import pytest
 import torch
@@ -21,7 +20,7 @@ CHATS = [[Message("user", "Is tea hot?")], [Message("user", "Is ice hot, too?")]
 LABELS = [["yes", "no"]] * 2
 
 
-def stored(folder: Path, read, model, kind=KIND) -> Path:
+def stored(folder, read, model, kind=KIND):
     with Store(folder).create(Manifest(kind, "k" * 32, 1, {"base": base_of(read)}, {})) as draft:
         store(model, draft.path, base_of(read))
     return folder / kind / ("k" * 32)

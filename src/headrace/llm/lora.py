@@ -53,8 +53,8 @@ class Adapted(nn.Module):
         super().__init__()
         self.whole = whole
         self.own = frozenset(f"whole.{name}" for name, one in whole.named_parameters() if one.requires_grad)
-        self.register_state_dict_post_hook(_without_base)
-        self.register_load_state_dict_post_hook(_base_stays)
+        self.register_state_dict_post_hook(_without_base)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_base_stays)  # type: ignore[no-untyped-call]
 
     @property
     def model(self) -> Any:

@@ -27,7 +27,7 @@ def leads(texts: Sequence[str], labels: Int64, asked: Sequence[str], *, seed: in
     right = np.zeros(len(PENALTIES))
     for number in range(FOLDS):
         kept, out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        given, left = _terms([texts[row] for row in kept], [texts[row] for row in out])
+        given, left = _terms([texts[row] for row in kept.tolist()], [texts[row] for row in out.tolist()])
         for place, l2 in enumerate(PENALTIES):
             right[place] += ((_fitted(given, labels[kept], left, l2) > 0) == (labels[out] == 1)).sum()
     given, left = _terms(texts, asked)

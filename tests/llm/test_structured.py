@@ -1,4 +1,5 @@
 import json
+import re
 import time
 
 import pytest
@@ -83,8 +84,27 @@ def test_a_long_answer_full_of_braces_is_given_up():
         ({}, "type None"),
         ({"type": "object", "required": "verdict"}, "A schema is none"),
         ({"type": "object", "default": object()}, "A schema is none"),
+        ({"type": "object", "properties": {"a": {"$ref": "#/$defs/tea"}}}, '"#/$defs/tea" leads nowhere'),
+        ({"type": "object", "anyOf": [{"$ref": "http://127.0.0.1:1/tea"}]}, "leads nowhere"),
     ],
 )
 def test_a_schema_that_is_none_is_refused_before_anybody_is_asked(schema, said):
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=re.escape(said)):
         Wanted(schema)
+
+
+@pytest.mark.parametrize("end", ["#/$defs/x", "#"])
+def test_a_schema_that_nothing_meets_leaves_every_answer_without_use(end):
+    endless = {"type": "object", "properties": {"a": {"$ref": "#/$defs/x"}}, "required": ["a"], "$defs": {"x": {"$ref": end}}}
+    for said in ('{"a": 1}', '{"a": {"a": {}}}'):
+        with pytest.raises(NoObject):
+            Wanted(endless).read(said)
+
+
+def test_a_name_that_only_looks_like_a_reference():
+    schema = {"type": "object", "properties": {"$ref": {"type": "string"}, "a": {"enum": [{"$ref": "tea"}]}}}
+    assert Wanted(schema).read('{"$ref": "tea", "a": {"$ref": "tea"}}')
+    whole = {"type": "object", "properties": {"more": {"$ref": "#"}, "n": {"$ref": "#/$defs/n"}}, "$defs": {"n": {"minimum": 1}}}
+    assert Wanted(whole).read('{"more": {"more": {"n": 2}}}') == {"more": {"more": {"n": 2}}}
+    with pytest.raises(NoObject, match="more.n: 0 is less"):
+        Wanted(whole).read('{"more": {"n": 0}}')

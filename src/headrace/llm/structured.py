@@ -8,7 +8,7 @@ nothing is closed that was cut off, and a text that broke off inside its object 
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, NoReturn
 
@@ -30,7 +30,8 @@ class NoObject(Exception):
 
 
 class Wanted:
-    """schema: of an object, checked itself first. `$ref` reaches only into the schema: nothing is looked up elsewhere."""
+    """schema: of an object, checked itself first. `$ref` reaches only into the schema: one that leads nowhere is refused here,
+    before anybody is asked."""
 
     def __init__(self, schema: Schema):
         self.schema = dict(schema)
@@ -45,9 +46,15 @@ class Wanted:
             raise ConfigError(
                 f"A schema is none: {getattr(error, 'message', error)}. See json-schema.org, draft 2020-12."
             ) from None
-        self._validator = kind(
-            self.schema, registry=optional("referencing", package="referencing", extra="llm", purpose="").Registry()
-        )
+        referencing = optional("referencing", package="referencing", extra="llm", purpose="")
+        registry = referencing.Registry()
+        resolver = registry.resolver_with_root(referencing.jsonschema.DRAFT202012.create_resource(self.schema))
+        for reference in _references(self.schema):
+            try:
+                resolver.lookup(reference)
+            except referencing.exceptions.Unresolvable:
+                raise ConfigError(f'A schema\'s $ref "{reference}" leads nowhere. Put what it names under $defs.') from None
+        self._validator = kind(self.schema, registry=registry)
 
     @cached_property
     def instruction(self) -> str:
@@ -56,7 +63,11 @@ class Wanted:
     def read(self, text: str) -> Mapping[str, Any]:
         """Raises NoObject."""
         found = first_object(text)
-        worst = min(self._validator.iter_errors(found), key=lambda error: (len(error.path), str(error.path)), default=None)
+        try:
+            errors = list(self._validator.iter_errors(found))
+        except RecursionError:
+            raise NoObject("the schema asks for itself without end, or the object is nested too deeply") from None
+        worst = min(errors, key=lambda error: (len(error.path), str(error.path)), default=None)
         if worst is not None:
             where = ".".join(str(part) for part in worst.absolute_path)
             rule = ".".join(str(part) for part in worst.absolute_schema_path)
@@ -82,6 +93,19 @@ def first_object(text: str) -> dict[str, Any]:
         except (_Refused, ValueError, RecursionError) as error:
             raise NoObject(str(error) or "the JSON object is nested too deeply", "the JSON object holds what none may") from None
     raise NoObject(broken)
+
+
+def _references(schema: object) -> Iterator[str]:
+    """Of all parts but those that are values rather than schemas."""
+    if isinstance(schema, Mapping):
+        for key, inner in schema.items():
+            if key == "$ref" and isinstance(inner, str):
+                yield inner
+            elif key not in ("const", "enum", "default", "examples"):
+                yield from _references(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            yield from _references(inner)
 
 
 class _Refused(Exception):

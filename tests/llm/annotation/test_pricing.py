@@ -31,6 +31,14 @@ def test_nothing_is_asked_and_the_first_prompt_is_shown_as_it_would_be_sent(tmp_
     assert not found.exact, "a server counts with a tokenizer of its own"
 
 
+def test_settings_that_were_only_priced_leave_nothing_behind(tmp_path):
+    reviews(tmp_path)
+    for seed in range(3):
+        with opened(plan(tmp_path, sampling={"seed": seed}), Scripted([])) as job:
+            assert job.told == ""
+            assert [path.parent.name for path in job.work.folder.glob("*/rows.parquet")] == [job.work.key[:16]]
+
+
 def test_what_is_kept_costs_nothing_more(tmp_path):
     reviews(tmp_path)
     with pytest.raises(BudgetReached):

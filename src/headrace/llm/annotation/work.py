@@ -57,10 +57,13 @@ class Work:
             shutil.rmtree(room)
 
     def _others(self, identity: Mapping[str, Any]) -> str:
+        differs = ""
         for room in self._rooms():
-            theirs = json.loads((room / _SETTINGS).read_text())
-            return ", ".join(_different(theirs, identity))
-        return ""
+            if any(room.glob("part-*.parquet")):
+                differs = ", ".join(_different(json.loads((room / _SETTINGS).read_text()), identity))
+            else:  # of a dry run, say, before the prompt was changed: there is nothing to go on with
+                shutil.rmtree(room)
+        return differs
 
     def _rooms(self) -> Iterable[Path]:
         return sorted(path.parent for path in self.folder.glob(f"*/{_SETTINGS}"))

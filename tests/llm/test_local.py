@@ -211,6 +211,23 @@ def test_the_common_beginning_is_read_once(backend, monkeypatch):
     assert sum(map(len, read)) == once + later
 
 
+def test_long_chats_are_copied_for_few_continuations_at_a_time(backend, monkeypatch):
+    """Else 16 chats of 8,000 tokens with a dozen labels would want a hundred gigabytes."""
+    rows, forward = [], Reader._forward
+
+    def counted(self, given, before, *, last):
+        rows.append((len(given), 0 if before is None or last else before.kept.shape[1]))
+        return forward(self, given, before, last=last)
+
+    monkeypatch.setattr(Reader, "_forward", counted)
+    chat, labels = ids("tea and " * 4), [ids("not hot"), ids("cold")] * 5
+    asked = [0] * len(labels), labels
+    few, all_at_once = (Reader(tiny_llama.model(), copied=copied) for copied in (3 * len(chat), 10**6))
+    found = few.log_probs(few.read([chat]), *asked)
+    assert [many for many, before in rows if before] == [3, 3, 3, 1]
+    np.testing.assert_allclose(found, all_at_once.log_probs(all_at_once.read([chat]), *asked), atol=1e-4)  # float32 sums
+
+
 def test_how_much_is_common():
     row = list(range(20))
     assert _common([row, row]) == 19  # each keeps one to read

@@ -7,13 +7,14 @@ import tomllib
 from pathlib import Path
 
 from headrace.build.components import component_class
-from headrace.cascade.ids_section import Ids
+from headrace.cascade.ids_section import Ids, ids_section
 from headrace.cascade.plan import Evaluate, Page, Prerank, Rank, Retrieve, plan_from
 from headrace.contracts.serving import ServeConfig
 from headrace.contracts.training import TrainConfig
 from headrace.data.features import FeaturesConfig
 from headrace.data.settings import DataConfig
 from headrace.data.splits import SplitConfig
+from headrace.encode.semantic_ids import QUANTISERS
 from headrace.flywheel.gates import GATES
 from headrace.flywheel.gates.judge_bar import Guarded
 from headrace.flywheel.gates.panel import Panel
@@ -91,6 +92,18 @@ def test_every_key_of_the_flywheel_is_on_its_page_with_its_default():
     for name, gate in Panel.of(plan.gates, "docs").gates.items():
         own = gate.gate if isinstance(gate, Guarded) else gate
         assert [field.name for field in dataclasses.fields(own)] == list(shown[name])  # type: ignore[arg-type]
+
+
+def test_every_key_of_a_way_to_semantic_ids_is_on_the_page_with_its_default():
+    ids, parts = ids_section(VALUES["ids"], "docs")
+    for name in QUANTISERS:
+        kind = component_class(name, QUANTISERS, "docs").Config
+        shown = {"levels": ids.levels, "codes": ids.codes, **parts.get(name, {})}
+        for field in dataclasses.fields(kind):
+            if field.name != "train":
+                value = shown.pop(field.name)
+                assert (tuple(value) if isinstance(value, list) else value) == getattr(kind(), field.name), f"{name}.{field.name}"
+        assert shown == {}
 
 
 def test_every_key_of_an_annotation_is_on_its_page_with_its_default():

@@ -38,16 +38,16 @@ def _line(name: str, report: Report | None) -> str:
 
 
 def _details(report: Report) -> str:
-    metrics = list(dict.fromkeys(arm.metric for arm in report.arms))
     reading = f"Our reading: [papers/{report.name}.md](papers/{report.name}.md)."
     text = f"\n## {report.name}\n\nPublished: {report.claim.published}. {reading}\n"
     for protocol, says in report.protocols.items():
         rows: dict[str, Mapping[str, str]] = {}
         for arm in (arm for arm in report.arms if arm.protocol == protocol):
             rows[arm.arm] = {**rows.get(arm.arm, {}), arm.metric: f"{arm.value:.3f} [{arm.lo:.3f}, {arm.hi:.3f}]"}
+        metrics = list(dict.fromkeys(arm.metric for arm in report.arms if arm.protocol == protocol))
         text += f"\n{says}.\n\n| arm | {' | '.join(metrics)} |\n|---|{'---|' * len(metrics)}\n"
         for name, found in sorted(rows.items(), key=lambda pair: pair[1][metrics[0]], reverse=True):
-            text += f"| {name} | {' | '.join(found[metric] for metric in metrics)} |\n"
+            text += f"| {name} | {' | '.join(found.get(metric, '') for metric in metrics)} |\n"
     for protocol, other in report.further.items():
         text += f"\n{lead(report.claim)}, {protocol}: {signed(other)}.\n"
     for one in report.claims:

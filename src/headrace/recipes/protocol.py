@@ -104,7 +104,7 @@ def _values(cells: Sequence[Cell], metric: str) -> Values:
 def _figures(protocol: str, cells: Cells, metrics: Sequence[str]) -> list[ArmFigure]:
     figures = []
     for arm, found in cells.items():
-        for metric in metrics:
+        for metric in (metric for metric in metrics if metric in found[0].values):  # a protocol may have metrics of its own
             values = _values(found, metric)
             whole, by_seed = two_level(values), values.mean(1).tolist()
             n = values.shape[1] if values.shape[1] > 1 else len(values)  # one figure a run: the runs are what there is

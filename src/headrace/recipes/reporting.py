@@ -86,8 +86,8 @@ def text(report: Report) -> str:
         by_arm = {arm: {row.metric: row for row in rows if row.arm == arm} for arm in dict.fromkeys(row.arm for row in rows)}
         first = report.claim.metric if report.claim.metric in metrics else metrics[0]
         for arm, found in sorted(by_arm.items(), key=lambda pair: -pair[1][first].value):
-            figures = {m: f"{found[m].value:.3f} [{found[m].lo:.3f}, {found[m].hi:.3f}]" for m in metrics}
-            lines.append(f"  {arm:<{name}}" + "".join(f"{figures[m]:<{width}}" for m, width in widths.items()))
+            figures = {m: f"{one.value:.3f} [{one.lo:.3f}, {one.hi:.3f}]" for m, one in found.items()}
+            lines.append(f"  {arm:<{name}}" + "".join(f"{figures.get(m, ''):<{width}}" for m, width in widths.items()))
     claim = report.claim
     lines += ["", f"{lead(claim)}, {claim.protocol}: {signed(report.difference)}; margin {claim.margin:g}"]
     lines += [f"{lead(claim)}, {name}: {signed(one)}" for name, one in report.further.items()]

@@ -31,7 +31,7 @@ def test_every_sequence_of_codes_is_written_once_best_first():
     assert sorted(numbers.tolist()) == list(range(1, len(free) + 1))
     for row in range(2):
         assert sorted(written[row].tolist()) == sorted(numbers.tolist())
-        wanted = sum(level[row, every[:, place]] for place, level in enumerate(said.levels))
+        wanted = torch.stack([level[row, every[:, place]] for place, level in enumerate(said.levels)]).sum(0)
         right = dict(zip(numbers.tolist(), wanted.tolist(), strict=True))
         assert np.allclose([right[number] for number in written[row].tolist()], scores[row].tolist(), atol=1e-6)
         assert (scores[row].diff() <= 0).all()

@@ -2,6 +2,7 @@
 
 RETRIEVERS = {
     "popularity": "headrace.methods.retrieve.popularity:Popularity",
+    "content": "headrace.methods.retrieve.content:Content",
     "itemknn": "headrace.methods.retrieve.itemknn:ItemKNN",
     "markov": "headrace.methods.retrieve.markov:Markov",
     "mender": "headrace.methods.retrieve.mender:Mender",

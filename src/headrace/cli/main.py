@@ -12,6 +12,7 @@ from headrace.cli.annotating import annotating_app
 from headrace.cli.asking import asking_app
 from headrace.cli.data_sets import data_app
 from headrace.cli.experiment import experiment_app
+from headrace.cli.ids import ids_app
 from headrace.cli.planning import planning_app
 from headrace.cli.tuning import tuning_app
 from headrace.cli.wheel import wheel_app
@@ -46,6 +47,7 @@ app.add_typer(asking_app)
 app.add_typer(data_app, name="data")
 app.add_typer(world_app, name="world")
 app.add_typer(experiment_app, name="experiment")
+app.add_typer(ids_app, name="ids")
 app.add_typer(wheel_app)
 app.add_typer(planning_app)
 app.add_typer(annotating_app)

@@ -42,16 +42,16 @@ def main() -> None:
     rows: dict[str, Agreement] = {}
     for (corpus,), part in whole.group_by("corpus", maintain_order=True):
         ratings = dict(part.select("conversation_id", "ratings").rows())
-        labels = {name: _label(rated) for name, rated in ratings.items()}
+        labels = {name: label(rated) for name, rated in ratings.items()}
         splits = [_by_rules(totals, labels, asked.train, split) for split in range(asked.splits)]
         rows[f"{corpus} rules"] = splits[0]
         rows[f"{corpus} always satisfied"] = agreement("constant", dict.fromkeys(labels, 1), labels)
-        rows[f"{corpus} one annotator"] = _one_annotator(ratings)
+        rows[f"{corpus} one annotator"] = one_annotator(ratings)
         for name in SHOWN:
             found = [one.figures[name].value for one in splits]
             figures[f"{corpus}_{name}_over_{len(splits)}_splits"] = [round(min(found), 3), round(max(found), 3)]
     print(table(rows, SHOWN))
-    figures |= {label: {"n": one.n, **{name: _rounded(one, name) for name in FIGURES}} for label, one in rows.items()}
+    figures |= {label: {"n": one.n, **{name: rounded(one, name) for name in FIGURES}} for label, one in rows.items()}
     record("judges", figures)
 
 
@@ -63,18 +63,18 @@ def _by_rules(totals: Mapping[str, float], labels: Mapping[str, int], train: flo
     return agreement(RULES.id, {name: int(totals[name] >= threshold) for name in held}, held)
 
 
-def _one_annotator(ratings: Mapping[str, list[int]]) -> Agreement:
+def one_annotator(ratings: Mapping[str, list[int]]) -> Agreement:
     stream = rng(0, "annotator")
     drawn = {name: int(stream.integers(len(rated))) for name, rated in ratings.items()}
-    others = {name: _label(rated[: drawn[name]] + rated[drawn[name] + 1 :]) for name, rated in ratings.items()}
-    return agreement("one annotator", {name: _label([ratings[name][place]]) for name, place in drawn.items()}, others)
+    others = {name: label(rated[: drawn[name]] + rated[drawn[name] + 1 :]) for name, rated in ratings.items()}
+    return agreement("one annotator", {name: label([ratings[name][place]]) for name, place in drawn.items()}, others)
 
 
-def _label(ratings: list[int]) -> int:
+def label(ratings: list[int]) -> int:
     return int(np.mean(ratings) >= _DSAT_BELOW)
 
 
-def _rounded(one: Agreement, name: str) -> list[float | None]:
+def rounded(one: Agreement, name: str) -> list[float | None]:
     figure = one.figures[name]
     return [None if value != value else round(value, 3) for value in (figure.value, figure.lo, figure.hi)]
 

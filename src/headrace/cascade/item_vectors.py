@@ -62,9 +62,9 @@ def load_text_encoder(artifact: Artifact) -> Encoder:
     return minilm(SentencesConfig())
 
 
-def texts_at(log: Log, cut_us: int) -> tuple[list[str], Int64]:
-    """By item number, "" for none: title, text and categories as of the cut, a line each, and since when the item is known. On an
-    ordinal clock, where no row can be held against the cut, the first row's."""
+def rows_at(log: Log, cut_us: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Each item's row as of the cut, and its first one, with "since" when it holds. On an ordinal clock, where no row can be held
+    against the cut, the first row both times."""
     columns = ["item_id", "title", "text", "categories", "valid_from"]
     table = pl.read_parquet(log.tables / "items.parquet", columns=columns)
     since = pl.col("valid_from").dt.timestamp("us").fill_null(0) if log.clock == "time" else pl.lit(0, pl.Int64)
@@ -72,7 +72,12 @@ def texts_at(log: Log, cut_us: int) -> tuple[list[str], Int64]:
     first = rows.unique("item_id", keep="first", maintain_order=True)
     last = first if log.clock == "ordinal" else rows.filter(pl.col("since") < cut_us)
     last = last.unique("item_id", keep="last", maintain_order=True)
-    held = pl.concat([last, first.join(last, on="item_id", how="anti")])
+    return pl.concat([last, first.join(last, on="item_id", how="anti")]), first
+
+
+def texts_at(log: Log, cut_us: int) -> tuple[list[str], Int64]:
+    """By item number, "" for none: title, text and categories as of the cut, a line each, and since when the item is known."""
+    held, first = rows_at(log, cut_us)
     categories = pl.col("categories").list.join(", ")
     words = held.select(
         pl.concat_str("title", "text", categories, separator="\n", ignore_nulls=True).str.strip_chars()

@@ -23,6 +23,7 @@ from headrace.cascade.item_vectors import load_item_vectors
 from headrace.cascade.join import stacked
 from headrace.cascade.logged import Logged
 from headrace.cascade.plan import trusted
+from headrace.cascade.preferences import load_wishes, preferences
 from headrace.cascade.scoring import Scoring, propose, score, with_pairs
 from headrace.cascade.semantic_ids import load_semantic_ids, semantic_ids
 from headrace.cascade.shown import Impressions, need_positive, proposed_share
@@ -70,12 +71,15 @@ class Pipeline(Logged):
         return self._fit("retrieve", name, RETRIEVERS, source)
 
     def _of_items(self, name: str, cut_us: int) -> dict[str, tuple[Artifact, Callable[[Artifact], Any]]]:
-        """What a retriever reads of items' texts, and only if it says so: else its key would hang on what it never sees."""
+        """What a retriever reads of items' texts and users' wishes, if it says so: its key hangs on nothing it never sees."""
         needs, found = self.plan.needs_of(name), dict[str, tuple[Artifact, Callable[[Artifact], Any]]]()
         if "semantic_ids" in needs:
             found["semantic_ids"] = self.semantic_ids(cut_us), load_semantic_ids
         if "item_vectors" in needs:
             found["item_vectors"] = self.need_item_vectors(name), load_item_vectors
+        if "preferences" in needs:
+            vectors = self.need_item_vectors(name)
+            found["preferences"] = preferences(self.graph, self.tables, self.log, vectors, cut_us), load_wishes
         return found
 
     def semantic_ids(self, cut_us: int) -> Artifact:

@@ -52,9 +52,13 @@ class Opinions:
     mark: Int8
 
     @classmethod
-    def of_log(cls, log: Log, *, liked: float = 4.0, disliked: float = 2.0, rated: Sequence[str] = ("rating",)) -> "Opinions":
+    def of_log(
+        cls, log: Log, *, liked: float = 4.0, disliked: float = 2.0, rated: Sequence[str] = ("rating",),
+        until_us: int | None = None,
+    ) -> "Opinions":  # fmt: skip
         """liked, disliked: from and up to which value. rated: kinds whose value says how good it was; any other event speaks by
-        its kind's polarity, neutral ones not at all. Ties in time stand in a drawn order, each event's draw its own."""
+        its kind's polarity, neutral ones not at all. until_us: a cut; what comes then or later is left out. Ties in time stand in
+        a drawn order, each event's draw its own."""
         rows = scan_events(log.tables, ["user_id", "item_id", "at", "kind", "value"]).collect()
         users, items = log.users.encode(rows["user_id"]), log.items.encode(rows["item_id"])
         at_us = rows["at"].dt.timestamp("us").to_numpy()
@@ -64,6 +68,8 @@ class Opinions:
         is_rating = rows["kind"].is_in(list(rated)).to_numpy() & ~np.isnan(value)
         mark = np.where(is_rating, (value >= liked).astype(np.int8) - (value <= disliked).astype(np.int8), by_kind)
         speaks = (users > 0) & (items > 0) & (is_rating | (by_kind != 0))
+        if until_us is not None:
+            speaks &= at_us < until_us
         return cls.of_events(users[speaks], items[speaks], at_us[speaks], mark[speaks], len(log.users), log.seed)
 
     @classmethod

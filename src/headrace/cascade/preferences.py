@@ -1,0 +1,81 @@
+"""What users wanted as of each moment, as a stage: templates of what was known before a cut, as vectors of the plan's encoder.
+
+For retrievers that learn to follow preferences (mender). Opinions of the cut and later are not there at all; items are read as
+they stood at the cut. An instruction's vector is of what it is about, as a sentence's is online (`encode.preferences`).
+Cost: one encoding of each distinct instruction, some tens of thousands for a log of a hundred thousand events.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from headrace.artifacts.arrays import load_arrays, save_arrays
+from headrace.artifacts.store import Artifact, Draft
+from headrace.build.graph import Graph
+from headrace.cascade.item_vectors import CACHE, load_text_encoder, rows_at
+from headrace.contracts.config import as_dict
+from headrace.contracts.errors import ConfigError
+from headrace.data.log import Log
+from headrace.data.preference_axes import Pool, Wishes, with_inverses
+from headrace.data.preference_templates import Phrases, templates
+from headrace.data.preferences import Opinions, Preferences
+from headrace.encode.cache import CachedEncoder
+from headrace.encode.preferences import instructions_of
+from headrace.encode.tfidf import Tfidf
+
+REVISION = 1
+_FILE = "preferences.safetensors"
+
+
+def preferences(graph: Graph, tables: Artifact, log: Log, vectors: Artifact, cut_us: int) -> Artifact:
+    """vectors: the item vectors, whose encoder reads the instructions too."""
+    if log.clock == "ordinal":
+        raise ConfigError(
+            "What a user wanted as of a moment needs times, and this log has an order alone, or is split by steps. Leave out the "
+            'retriever that reads preferences, or split by time: [split] kind = "global_temporal".'
+        )
+
+    def make(draft: Draft) -> None:
+        graph.progress("preferences", 0, 1)
+        opinions = Opinions.of_log(log, until_us=cut_us)
+        found = templates(opinions, _phrases(log, cut_us))
+        texts, polarity, inverse = with_inverses(found)
+        encoder = load_text_encoder(vectors)
+        if not isinstance(encoder, Tfidf):
+            encoder = CachedEncoder(encoder, graph.store.root / CACHE)
+        slots = instructions_of(texts, polarity.tolist(), encoder)
+        own = {"mark": opinions.mark, "inverse": inverse, "slots": slots, "added": np.frombuffer(_added(texts, found), np.uint8)}
+        save_arrays(draft.path / _FILE, {**found.arrays(), **own})
+        draft.metrics = {"instructions": len(texts), "opinions": len(opinions.mark), "source": found.source}
+        graph.progress("preferences", 1, 1)
+
+    config = {"cut_us": cut_us, "kinds": {name: as_dict(kind) for name, kind in log.kinds.items()}, "seed": log.seed}
+    inputs = {"tables": tables, "item_vectors": vectors}
+    return graph.stage("preferences", make, config=config, inputs=inputs, revision=REVISION, personal=True, name="template")
+
+
+def load_wishes(artifact: Artifact) -> Wishes:
+    arrays = load_arrays(artifact.path / _FILE)
+    found = Preferences.from_arrays(arrays)
+    added = arrays["added"].tobytes().decode()
+    texts = (*found.texts, *(added.split("\n") if added else ()))
+    slots = arrays["slots"]
+    pool = Pool(texts, slots[:, -1].astype(np.int32), slots[:, :-1], arrays["inverse"])
+    return Wishes(Opinions(found.events, arrays["mark"]), found, pool)
+
+
+def _phrases(log: Log, cut_us: int) -> Phrases:
+    """Of what was said of each item at the cut; items that came later have no say in which terms are rare."""
+    held, first = rows_at(log, cut_us)
+    texts, categories = [""] * len(log.items), [()] * len(log.items)  # type: list[str], list[Sequence[str]]
+    columns = held.select("title", "text", "categories").iter_rows()
+    for number, (title, text, named) in zip(log.items.encode(held["item_id"]).tolist(), columns, strict=True):
+        texts[number], categories[number] = f"{title or ''}\n{text or ''}", tuple(named or ())
+    known = np.zeros(len(log.items), np.bool_)
+    known[log.items.encode(first["item_id"])] = first["since"].to_numpy() < cut_us
+    return Phrases.of(texts, categories, known)
+
+
+def _added(texts: Sequence[str], found: Preferences) -> bytes:
+    """The inverses that nobody has as a preference, a line each."""
+    return "\n".join(texts[len(found.texts) :]).encode()

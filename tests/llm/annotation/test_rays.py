@@ -70,9 +70,35 @@ def test_a_budget_holds_over_all_workers_and_what_is_done_is_kept(ray, tmp_path)
 
 @needs_ray
 @pytest.mark.filterwarnings("default")
+def test_a_worker_that_dies_is_said_and_what_it_had_is_kept(ray, tmp_path):
+    import ray as ray_itself
+
+    reviews(tmp_path, ROWS)
+    pools = list[Workers]()
+
+    def pool(job):
+        pools.append(Workers(job))
+        return pools[0]
+
+    def dies(body):
+        if "cup 0009" in body["messages"][-1]["content"]:
+            for worker in (*pools[0]._free, *pools[0]._out.values()):
+                ray_itself.kill(worker)
+        return topic(body)
+
+    with serving(dies) as server:
+        with pytest.raises(HeadraceError, match="A Ray worker was lost: .* the same command goes on"):
+            annotate(of(tmp_path, server), pool=pool)
+        asked = len(server.asked)
+        assert annotate(of(tmp_path, server))["rows"] == ROWS
+        assert len(server.asked) <= ROWS + 1 + 4, f"{asked} were asked before"
+
+
+@needs_ray
+@pytest.mark.filterwarnings("default")
 def test_what_a_worker_meets_is_said_as_it_would_be_here(ray, tmp_path):
     reviews(tmp_path, ROWS)
-    refuses = (401, {}, b'{"error": {"message": "no such key"}}')
+    refuses: Any = (401, {}, b'{"error": {"message": "no such key"}}')
     with serving(lambda _: refuses) as server, pytest.raises(HeadraceError, match="status 401: no such key") as said:
         annotate(of(tmp_path, server), pool=Workers)
     assert "Traceback" not in str(said.value)
@@ -88,7 +114,12 @@ def test_without_ray_it_is_said_what_to_install(tmp_path):
 def test_the_keeper_writes_each_answer_before_it_says_so(tmp_path):
     path, waited = tmp_path / "answers.sqlite", list[Any]()
     keeper = Keeper(path, durable=False)
-    kept = Kept(keeper.get_many, keeper.put, lambda said: waited.append(said) or said)
+
+    def wait(said):
+        waited.append(said)
+        return said
+
+    kept = Kept(keeper.get_many, keeper.put, wait)
     kept.put(b"k" * 32, {"text": "a"})
     with AnswerCache(path) as other:
         assert other.get_many([b"k" * 32]) == {b"k" * 32: {"text": "a"}}

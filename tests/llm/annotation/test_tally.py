@@ -12,7 +12,7 @@ def test_rate_time_to_go_cost_and_share_are_told():
         usage = Usage(calls=1, cost=0.01, unparsed=second % 4 == 0)
         pulse.heard(Completion("", "unparsed" if usage.unparsed else "parsed", usage=usage))
     assert len(told) == 100
-    assert told[-1] == ("rows", 200, 1000, "1 rows/s, 0:13:20 to go, cost 2, 25.0% unparsed or failed")
+    assert told[-1] == ("rows", 200, 1000, "1 rows/s, 0:13:20 to go, cost 2, 25.0% lost")
     now[0] += 0.1
     pulse.heard(Completion("", "parsed", {}))
     assert len(told) == 100, "not more often than somebody can read"

@@ -97,7 +97,11 @@ class Workers:
     def wait(self) -> Outcome:
         (done, *_), _ = self._ray.wait(list(self._out), num_returns=1)
         self._free.append(self._out.pop(done))
-        said = self._ray.get(done)
+        try:
+            said = self._ray.get(done)
+        except self._ray.exceptions.RayError as error:
+            lost = str(error).splitlines()[0]
+            raise HeadraceError(f"A Ray worker was lost: {lost} What had arrived is kept: the same command goes on.") from None
         if isinstance(said, str):
             raise HeadraceError(said)
         outcome: Outcome = said
@@ -110,7 +114,11 @@ def cluster(plan: Plan) -> Iterator[None]:
     ray = _ray()
     of = plan.ray
     own = {} if of.address else {"num_cpus": max(1, round(of.workers * of.cpus)), "include_dashboard": False}
-    ray.init(address=of.address or "local", log_to_driver=False, logging_level="error", **own)
+    try:
+        ray.init(address=of.address or "local", log_to_driver=False, logging_level="error", **own)
+    except Exception as error:  # its own classes, and some that have none
+        where = f"reached at {of.address}" if of.address else "started here"
+        raise HeadraceError(f"Ray can't be {where}: {error}") from None
     try:
         yield
     finally:

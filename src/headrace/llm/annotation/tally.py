@@ -42,7 +42,8 @@ class Pulse:
 
     @property
     def note(self) -> str:
+        """lost: unparsed or failed, of those heard in this run. Short, as it stands beside a bar."""
         left = timedelta(seconds=round((self._total - self.done) / self.rate)) if self.rate else "?"
         cost = self._spent.cost + self._used.cost
         lost = self._used.unparsed + self._used.failed
-        return f"{self.rate:.3g} rows/s, {left} to go, cost {cost:.4g}, {lost / max(1, self._heard):.1%} unparsed or failed"
+        return f"{self.rate:.3g} rows/s, {left} to go, cost {cost:.4g}, {lost / max(1, self._heard):.1%} lost"

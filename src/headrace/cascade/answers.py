@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from headrace.cascade.cascade import Cascade
+from headrace.cascade.codes_in_words import CodesInWords
 from headrace.cascade.scoring import scored
 from headrace.cascade.steering import PREFERENCE
 from headrace.contracts.requests import Candidates, Requests, Slates
@@ -98,12 +99,14 @@ def walk(cascade: Cascade, requests: Requests, *, seed: int, timed: Timed = lamb
     return Walk(requests, recalled, made, found, slates)
 
 
-def answer(cascade: Cascade, log: Log, requests: Requests, *, seed: int, names: Names | None = None) -> list[list[Answered]]:
-    """A page for each request."""
-    return pages(cascade, names or Names.of(log), walk(cascade, requests, seed=seed))
+def answer(
+    cascade: Cascade, log: Log, requests: Requests, *, seed: int, names: Names | None = None, codes: CodesInWords | None = None
+) -> list[list[Answered]]:
+    """A page for each request. codes: said among the details."""
+    return pages(cascade, names or Names.of(log), walk(cascade, requests, seed=seed), codes)
 
 
-def pages(cascade: Cascade, names: Names, walked: Walk) -> list[list[Answered]]:
+def pages(cascade: Cascade, names: Names, walked: Walk, codes: CodesInWords | None = None) -> list[list[Answered]]:
     slates, candidates = walked.slates, walked.candidates
     reasoned = {name: one for name, one in cascade.retrievers.items() if isinstance(one, Reasoned)}
     because = {name: one.because(walked.requests, slates.items) for name, one in reasoned.items()}
@@ -130,6 +133,8 @@ def pages(cascade: Cascade, names: Names, walked: Walk) -> list[list[Answered]]:
             reasons = [*named, *_best(proposals, past), *ranked]
             details = [*named, *(f"{one.stage} put it {one.rank} of {one.of}" for one in judged if one.stage != last)]
             details += [*(f"because of {title} ({name})" for name, title in past.items()), *ranked]
+            if codes is not None and (said := codes.said(item)):
+                details.append(f"codes {said}")
             page.append(Answered(slot + 1, names.ids[item], names.titles[item], chance, place + 1, reasons, details))
         found.append(page)
     return found

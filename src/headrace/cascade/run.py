@@ -17,6 +17,7 @@ from headrace.artifacts.atomic import place
 from headrace.artifacts.store import Store
 from headrace.build.graph import Graph
 from headrace.cascade.answers import Answered, answer
+from headrace.cascade.codes_in_words import CodesInWords
 from headrace.cascade.evaluation import Measured, evaluate_cascade
 from headrace.cascade.pipeline import Pipeline
 from headrace.cascade.plan import plan_from, read_toml
@@ -78,17 +79,19 @@ def open_run(folder: Path, *, read_only: bool = True) -> Pipeline:
     return Pipeline(plan, Graph(Store(folder / "store"), read_only=read_only), kept["sources"])
 
 
-def recommend(pipeline: Pipeline, user_id: str, *, seed: int = 0, preference: str | None = None) -> list[Answered]:
+def recommend(
+    pipeline: Pipeline, user_id: str, *, seed: int = 0, preference: str | None = None, codes: bool = False
+) -> list[Answered]:
     """A page for one user as of the end of the log; one it does not know, or may not personalise for, gets the fallback.
 
-    preference: what they say they want, in words.
+    preference: what they say they want, in words. codes: each item's semantic ids are among its details.
     """
     end = np.array([pipeline.cuts.last_us + 1])
     users = pipeline.log.users.encode([user_id])
     if Impersonal(pipeline.tables.path).holds(user_id, 2**62):  # the last word counts, whatever clock the cuts are on
         users = np.zeros_like(users)
     requests = pipeline.with_preferences(pipeline.requests_of(users, end), [preference])
-    return answer(pipeline.cascade(), pipeline.log, requests, seed=seed)[0]
+    return answer(pipeline.cascade(), pipeline.log, requests, seed=seed, codes=CodesInWords.of(pipeline) if codes else None)[0]
 
 
 def source_files(settings: DataConfig, base: Path) -> dict[str, list[Path]]:

@@ -38,7 +38,7 @@ def show_answer(folder: Path, user: str, seed: int, preference: str | None) -> N
 
 def show_explanation(folder: Path, user: str, seed: int, preference: str | None) -> None:
     console = page()
-    for one in recommend(open_live(folder), user, seed=seed, preference=preference):
+    for one in recommend(open_live(folder), user, seed=seed, preference=preference, codes=True):
         console.print(f"{one.position:>2}. {one.title} ({one.item_id}), chance {one.propensity:.3f} in this slot", markup=False)
         for reason in one.details:
             console.print(f"      {reason}", markup=False)

@@ -64,6 +64,7 @@ def _worked_out(service: Service, asked: Asked, walked: Walk) -> Explanation:
                 position=slot + 1, item_id=names.ids[item], title=names.titles[item],
                 propensity=float(walked.slates.propensity[0, slot]), proposed_by=proposed, acted=acted,
                 stages=[StageScore(**vars(one)) for one in found],
+                codes="" if service.codes is None else service.codes.said(item),
             )
         )  # fmt: skip
     return _explanation(asked, service.generation, worked_out_again=True, rules=_rules(service, asked, walked), items=items)

@@ -101,7 +101,8 @@ class StageScore(BaseModel):
 
 
 class ExplainedItem(BaseModel):
-    """proposed_by: retrievers. acted: rules and fallbacks that had a hand in it."""
+    """proposed_by: retrievers. acted: rules and fallbacks that had a hand in it. codes: its semantic ids, if it has any, and
+    words that stand out among the items with the same first code."""
 
     position: int
     item_id: str
@@ -110,6 +111,7 @@ class ExplainedItem(BaseModel):
     proposed_by: list[str]
     stages: list[StageScore]
     acted: list[str]
+    codes: str = ""
 
 
 class Explanation(BaseModel):

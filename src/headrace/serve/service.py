@@ -10,12 +10,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from headrace.cascade.answers import Answered, Names, Walk, pages, walk
 from headrace.cascade.cascade import Cascade
+from headrace.cascade.codes_in_words import CodesInWords
 from headrace.cascade.pipeline import Pipeline
 from headrace.contracts.requests import History, Requests
 from headrace.contracts.serving import ServeConfig
@@ -71,6 +73,11 @@ class Service:
         )  # fmt: skip
         self._recent: OrderedDict[str, Asked] = OrderedDict()
         self._last_us, self._lock = 0, threading.Lock()
+
+    @cached_property
+    def codes(self) -> CodesInWords | None:
+        """Made when the first explanation asks for them."""
+        return CodesInWords.of(self.pipeline)
 
     @property
     def generation(self) -> str:

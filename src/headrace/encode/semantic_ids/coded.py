@@ -9,7 +9,7 @@ made anew where other items are allowed than the last time, in O(n log n).
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -78,6 +78,13 @@ class Coded:
 def only(ids: SemanticIds, kept: Bool) -> SemanticIds:
     """The others [n_items] as if they had no codes."""
     return ids if kept[ids.there].all() else replace(ids, codes=np.where(kept[:, None], ids.codes, np.int32(-1)))
+
+
+@runtime_checkable
+class WritesCodes(Protocol):
+    """A retriever that writes items as codes."""
+
+    coded: Coded
 
 
 def others(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

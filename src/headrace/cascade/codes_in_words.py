@@ -1,0 +1,44 @@
+"""An item's codes as people read them: the numbers, and the words that stand out among the items that share its first code.
+
+    183-70-232-0 (space, alien, crew)
+
+Codes are those of the cascade's first retriever that writes any (tiger, liger, mender); a cascade without one has none. Cost of
+the words: one pass over all items' texts, once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from headrace.cascade.item_vectors import texts_at
+from headrace.cascade.pipeline import Pipeline
+from headrace.encode.semantic_ids.coded import WritesCodes
+from headrace.encode.semantic_ids.ids import SemanticIds
+from headrace.encode.semantic_ids.words import words_of_codes
+
+_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class CodesInWords:
+    """words: of each first code, the most telling first."""
+
+    ids: SemanticIds
+    words: Mapping[int, Sequence[str]]
+
+    @classmethod
+    def of(cls, pipeline: Pipeline) -> "CodesInWords | None":
+        """None where no retriever writes codes."""
+        for name in pipeline.plan.retrieve.use:
+            retriever = pipeline.load_retriever(name, final=True)
+            if isinstance(retriever, WritesCodes):
+                ids, (texts, _) = retriever.coded.ids, texts_at(pipeline.log, pipeline.cuts.test_us)
+                return cls(ids, words_of_codes(ids, texts, top=_SHOWN))
+        return None
+
+    def said(self, item: int) -> str:
+        """ "" for an item without codes."""
+        if item >= len(self.ids) or not self.ids.there[item]:
+            return ""
+        codes = self.ids.codes[item].tolist()
+        words = ", ".join(self.words.get(codes[0], ()))
+        return "-".join(map(str, codes)) + (f" ({words})" if words else "")

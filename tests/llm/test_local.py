@@ -262,6 +262,15 @@ def test_a_model_without_a_template_and_one_that_is_none(tmp_path):
         local(tmp_path / "tea.gguf")
 
 
+def test_a_file_that_does_not_say_what_model_it_holds(tmp_path):
+    """transformers would make one of seven billion parameters and fill the memory."""
+    from tests.llm.test_smollm import gguf_bytes
+
+    (tmp_path / "tea.gguf").write_bytes(gguf_bytes())
+    with pytest.raises(DataError, match=r"tea\.gguf: its head doesn't say how many layers"):
+        local(tmp_path / "tea.gguf", home=tmp_path / "home")
+
+
 def test_a_hub_that_can_not_be_reached(monkeypatch):
     import huggingface_hub
 

@@ -46,6 +46,8 @@ def causal(source: str | Path, *, dtype: str = "float32", device: str = "cpu", h
         return _folder(path, path.name, _digest(path), dtype, device)
     if path.exists() or path.suffix == ".gguf":
         file = open_gguf(path)
+        if not (file.layers and file.width):  # else a library takes its own, of seven billion parameters
+            raise DataError(f"{file.path}: its head doesn't say how many layers it has and how wide they are. Fetch it again.")
         name = f"{file.name}/{file.quantisation}"
         return _folder(_apart(file, Store(home or default_home())), name, file.digest, dtype, device)
     folder = _from_hub(str(source))

@@ -35,7 +35,8 @@ _DAMAGE = (
 
 @dataclass(frozen=True)
 class Gguf:
-    """digest: sha256 of the whole file. context: tokens, 0 where the file doesn't say. control: texts of tokens that steer."""
+    """digest: sha256 of the whole file. context: tokens, 0 where the file doesn't say. control: texts of tokens that steer.
+    layers, width: of the model, 0 likewise."""
 
     path: Path
     digest: str
@@ -43,6 +44,8 @@ class Gguf:
     quantisation: str
     context: int
     control: tuple[str, ...] = ()
+    layers: int = 0
+    width: int = 0
 
 
 def open_gguf(path: Path) -> Gguf:
@@ -57,7 +60,10 @@ def open_gguf(path: Path) -> Gguf:
         try:
             metadata, end = _head(stream)
             control = _control(metadata)
-            context = int(metadata.get(f"{metadata.get('general.architecture', '')}.context_length", 0))
+            kind = metadata.get("general.architecture", "")
+            context, layers, width = (
+                int(metadata.get(f"{kind}.{name}", 0)) for name in ("context_length", "block_count", "embedding_length")
+            )
         except _DAMAGE as error:
             raise DataError(f"{file}: its GGUF head is damaged or cut short ({error!r}). Delete it and fetch it again.") from None
         if end > size:
@@ -65,7 +71,7 @@ def open_gguf(path: Path) -> Gguf:
         stream.seek(0)
         digest = file_digest(stream, "sha256").hexdigest()
     quantisation = QUANTISATIONS.get(metadata.get("general.file_type", -1), "mixed")
-    return Gguf(file, digest, file.stem, quantisation, context, control)
+    return Gguf(file, digest, file.stem, quantisation, context, control, layers, width)
 
 
 def _one(path: Path) -> Path:

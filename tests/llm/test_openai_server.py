@@ -1,4 +1,5 @@
 import gc
+import gzip
 import json
 import logging
 import sys
@@ -95,6 +96,10 @@ def test_a_server_that_has_none_is_told_in_words_from_then_on():
         ((200, {}, b""), "JSON that breaks off (0 bytes", 2),
         ((200, {}, b'{"choices": []}'), "JSON that is no chat completion", 2),
         ((200, {}, b"[" * 100_000), "JSON that breaks off", 2),
+        ((200, {}, b"null"), "JSON that is no chat completion", 2),
+        ((200, {}, json.dumps(completion(["Yes."])).encode()), "JSON that is no chat completion", 2),
+        ((200, {"content-encoding": "gzip"}, b"not gzip"), "the answer broke off", 2),
+        ((200, {"content-encoding": "gzip"}, gzip.compress(b" " * 5_000_000)), "an answer of more than 1,000,000 bytes", 1),
         ((200, {"content-length": "500"}, b'{"cho'), "the answer broke off", 2),
         ((500, {}, b"<html>Oops</html>"), "status 500: a web page", 2),
         ((429, {}, b'{"error": {"message": "Slow down."}}'), "status 429: Slow down.", 2),

@@ -262,6 +262,16 @@ def test_a_model_without_a_template_and_one_that_is_none(tmp_path):
         local(tmp_path / "tea.gguf")
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"])
+def test_a_folder_with_a_file_cut_short_is_named(name, tmp_path):
+    tiny_llama.model().save_pretrained(tmp_path)
+    tiny_llama.tokenizer().save_pretrained(tmp_path)
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=f"{tmp_path.name}: expected a causal language model and its tokenizer"):
+        local(tmp_path)
+
+
 def test_a_file_that_does_not_say_what_model_it_holds(tmp_path):
     """transformers would make one of seven billion parameters and fill the memory."""
     from tests.llm.test_smollm import gguf_bytes

@@ -72,13 +72,14 @@ def new_cache() -> Any:
 
 def _folder(folder: Path, name: str, digest: str, dtype: str, device: str) -> Causal:
     import torch
+    from safetensors import SafetensorError
 
     library = transformers()
     with _quiet():
         try:
             tokenizer = library.AutoTokenizer.from_pretrained(folder)
             model = library.AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), use_safetensors=True)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise DataError(f"{folder}: expected a causal language model and its tokenizer: {error}") from None
     if tokenizer.chat_template is None:
         raise DataError(f"{folder}: its tokenizer has no chat template. Name a model that was tuned to follow instructions.")

@@ -1,39 +1,31 @@
 """Retrieval arms run on one log under several splits and seeds: tuned alike, fitted, measured a user, each cell kept."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from headrace.artifacts.arrays import load_arrays, save_arrays
 from headrace.artifacts.store import Artifact, Draft
 from headrace.build.components import component_class, settings_of
 from headrace.build.graph import Graph
 from headrace.contracts.config import as_dict, digest
-from headrace.contracts.interactions import Interactions
-from headrace.contracts.requests import Allowed
-from headrace.contracts.rng import rng
 from headrace.contracts.seams import Learner
 from headrace.data import datasets
 from headrace.data.holdouts import Held, Split
 from headrace.data.log import Log
 from headrace.data.ring import write_ring
-from headrace.evaluate.bootstrap import by_user
-from headrace.evaluate.lists import RankedLists, Relevant
-from headrace.evaluate.ranking import measure
 from headrace.methods.retrieve import RETRIEVERS
 from headrace.nn.seeded import seeded
 from headrace.recipes.cells import Cell, Figures
 from headrace.recipes.flops import with_epochs_of
+from headrace.recipes.measuring import Measuring
+from headrace.recipes.orders import Order, reordered
 from headrace.train.trainer import train
-
-Order = Literal["as it was", "shuffled", "reversed"]
-_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -50,35 +42,6 @@ class Arm:
     learned: bool = False
     order: Order = "as it was"
     flops: float = 0.0
-
-
-@dataclass(frozen=True)
-class Measuring:
-    """measure: of a fitted retriever on a split, metric -> a value a unit, where it is more than ranking metrics a user on the
-    test; revision: raised when it gives other figures."""
-
-    metrics: Sequence[str]
-    chosen_by: str
-    validated: int = 0
-    measure: Callable[[Any, Held], Figures] | None = None
-    revision: int = 1
-
-    @property
-    def key(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"metrics": list(self.metrics), "chosen_by": self.chosen_by}
-        if self.validated:
-            found["validated"] = self.validated
-        return found if self.measure is None else {**found, "measure": self.revision}
-
-    def valid(self, retriever: Any, held: Held) -> float:
-        requests, answers = held.valid()
-        if 0 < self.validated < len(requests):
-            rows = np.sort(rng(held.log.seed, "validated").permutation(len(requests))[: self.validated])
-            requests, answers = requests.take(rows), answers.take(rows)
-        return float(ranked(retriever, (requests, answers), [self.chosen_by])[self.chosen_by].mean())
-
-    def test(self, retriever: Any, held: Held) -> Figures:
-        return ranked(retriever, held.test(), self.metrics) if self.measure is None else self.measure(retriever, held)
 
 
 @dataclass(frozen=True)
@@ -217,30 +180,6 @@ def _cell(work: _Work, values: Mapping[str, Any], seed: int) -> Artifact:
     artifact = graph.stage("cell", make, config=config, name=label)
     checkpoint.unlink(missing_ok=True)
     return artifact
-
-
-def ranked(retriever: Any, asked: Any, metrics: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-    """Full catalogue, seen items removed, averaged inside a user."""
-    requests, answers = asked
-    wanted = max(int(metric.split("@")[1]) for metric in metrics)
-    items = np.zeros((len(requests), wanted), np.int32)
-    for rows, part in requests.chunks(_AT_ONCE):
-        found = retriever.retrieve(part, wanted, Allowed(None, part.history)).items
-        items[rows, : found.shape[1]] = found
-    relevant = Relevant.from_pairs(answers.rows(), answers.items, len(requests))
-    measured = measure(RankedLists(requests.users, items), relevant, metrics)
-    return {metric: by_user(requests.users, values[:, None])[1][:, 0] for metric, values in measured.items()}
-
-
-def reordered(interactions: Interactions, order: Order, seed: int) -> Interactions:
-    """Each user's items in another order at the same moments: what of a model hangs on order shows."""
-    if order == "as it was":
-        return interactions
-    history = interactions.history
-    place = np.arange(len(history.items))
-    draw = -place if order == "reversed" else rng(seed, "order").random(len(place))
-    turned = np.lexsort((draw, history.rows()))
-    return replace(interactions, history=replace(history, items=history.items[turned]), weights=interactions.weights[turned])
 
 
 def _digest_of(artifact: Any) -> str:

@@ -20,9 +20,10 @@ from headrace.encode.semantic_ids.quantiser import coded
 from headrace.encode.semantic_ids.residual_kmeans import ResidualKMeans, ResidualKMeansConfig
 from headrace.encode.tfidf import Tfidf, TfidfConfig
 from headrace.methods.retrieve.liger import LIGER
-from headrace.recipes.arms import Arm, Retrieval, ranked
+from headrace.recipes.arms import Arm, Retrieval
 from headrace.recipes.cells import Figures
 from headrace.recipes.claims import Claim
+from headrace.recipes.measuring import ranked
 from headrace.recipes.protocol import Budget
 
 _PUBLISHED = (

@@ -20,9 +20,10 @@ from headrace.encode.semantic_ids.ids import SemanticIds, told_apart
 from headrace.encode.semantic_ids.published import published
 from headrace.evaluate.bootstrap import by_user
 from headrace.methods.retrieve.tiger import TIGER
-from headrace.recipes.arms import Arm, Retrieval, ranked
+from headrace.recipes.arms import Arm, Retrieval
 from headrace.recipes.cells import Figures
 from headrace.recipes.claims import Claim
+from headrace.recipes.measuring import ranked
 from headrace.recipes.protocol import Budget
 
 _PUBLISHED = (

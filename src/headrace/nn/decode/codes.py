@@ -7,6 +7,7 @@ whose keys and values are made once. Cost a level O(R W · layers · (d² + S d)
 """
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -14,32 +15,57 @@ from torch.nn.functional import log_softmax
 
 from headrace.nn.body.call import Inputs
 from headrace.nn.body.transformer import Transformer
+from headrace.nn.decode.plain import PlainSteps, is_plain
+
+
+class Steps(Protocol):
+    def follow(self, rows: Tensor) -> None:
+        """[N]: row i goes on from what was row rows[i]."""
+        ...
+
+    def read(self, tokens: Tensor) -> Tensor:
+        """[N] -> states [N, d]."""
+        ...
+
+
+class BodySteps:
+    """Any decoder's."""
+
+    def __init__(self, decoder: Transformer, memory: Tensor, there: Tensor, extent: int):
+        self.decoder, self.memory, self.there = decoder, memory, there
+        self.cache = decoder.cache(rows=len(memory), extent=extent)
+
+    def follow(self, rows: Tensor) -> None:
+        self.cache.reorder(rows, across=False)
+
+    def read(self, tokens: Tensor) -> Tensor:
+        inputs = Inputs(ids=tokens.unsqueeze(1))
+        return self.decoder(inputs, memory=self.memory, memory_there=self.there, cache=self.cache).last.squeeze(1)
 
 
 class CodeDecoding:
     """memory [R, S, d]: the encoder's last states, of which `there` [R, S] are no padding. For one search."""
 
+    @torch.inference_mode()
     def __init__(self, decoder: Transformer, starts: Sequence[int], sizes: Sequence[int], memory: Tensor, there: Tensor):
-        self.decoder, self.memory, self.there = decoder, memory, there
-        self.starts, self.sizes = [int(start) for start in starts], [int(size) for size in sizes]
-        self.cache = decoder.cache(rows=len(memory), extent=len(self.sizes))
+        self.output, self.rows, self.width, self.device = decoder.output_vectors(), len(memory), 1, memory.device
+        self.blocks = [slice(int(start), int(start) + int(size)) for start, size in zip(starts, sizes, strict=True)]
+        kind = PlainSteps if is_plain(decoder) else BodySteps
+        self.steps: Steps = kind(decoder, memory, there, len(self.blocks))
 
     def first(self) -> Tensor:
         """[R, sizes[0]]."""
-        begin = torch.zeros(len(self.memory), 1, dtype=torch.int64, device=self.memory.device)
-        return self._read(begin, 0)
+        return self._read(torch.zeros(self.rows, dtype=torch.int64, device=self.device), 0)
 
     def next(self, origin: Tensor, codes: Tensor, level: int) -> Tensor:
         """[R, W] -> [R, W, sizes[level]]."""
-        rows, width = origin.shape
-        before = self.cache.rows // max(rows, 1)
-        row = torch.arange(rows, device=origin.device).unsqueeze(1)
-        self.cache.reorder((row * before + origin).flatten(), across=False)
-        tokens = (codes + self.starts[level - 1]).view(-1, 1)
-        return self._read(tokens, level).view(rows, width, -1)
+        row = torch.arange(self.rows, device=self.device).unsqueeze(1)
+        with torch.inference_mode():
+            self.steps.follow((row * self.width + origin).flatten())
+        self.width = origin.shape[1]
+        tokens = (codes + self.blocks[level - 1].start).flatten()
+        return self._read(tokens, level).view(*origin.shape, -1)
 
     @torch.inference_mode()
     def _read(self, tokens: Tensor, level: int) -> Tensor:
-        read = self.decoder(Inputs(ids=tokens), memory=self.memory, memory_there=self.there, cache=self.cache)
-        block = slice(self.starts[level], self.starts[level] + self.sizes[level])
-        return log_softmax(read.last[:, -1] @ self.decoder.output_vectors()[block].T, -1)
+        return log_softmax(self.steps.read(tokens) @ self.output[self.blocks[level]].T, -1)

@@ -1,5 +1,7 @@
 """What a preference in words does to scores: by hand on a small catalogue, and through a whole cascade."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -44,7 +46,7 @@ def test_standardised_over_the_catalogue_and_scaled_by_the_scores():
 def test_a_request_without_a_preference_keeps_its_scores():
     none = moved(requests([], [(COMEDY, 1)]))
     assert np.array_equal(none[0], np.zeros(5))
-    plain = Requests(np.array(["r"]), *[np.zeros(1, np.int32)] * 2, requests([]).history)
+    plain = replace(requests([]), features={})
     found = Steering(VECTORS, 1.0)(plain, candidates(1), "rank")
     assert list(found.scores) == ["rank"]
 

@@ -70,9 +70,18 @@ def test_more_chats_than_slots_each_get_their_answer(model):
 @needs_smollm
 def test_what_all_begin_with_is_read_once(model, monkeypatch):
     """Each slot goes on from it, whether it comes from the file or from the chat before."""
-    read, asked, of_an_answer = [], [], llamacpp._said
-    monkeypatch.setattr(llamacpp, "_said", lambda answer: (read.append(answer["timings"]["cache_n"]), of_an_answer(answer))[1])
-    monkeypatch.setattr(model, "_asked", lambda path, body, own=model._asked: (asked.append(path), own(path, body))[1])
+    read, asked, of_an_answer, own = list[int](), list[str](), llamacpp._said, model._asked
+
+    def said_(answer):
+        read.append(answer["timings"]["cache_n"])
+        return of_an_answer(answer)
+
+    def asked_(path, body):
+        asked.append(path)
+        return own(path, body)
+
+    monkeypatch.setattr(llamacpp, "_said", said_)
+    monkeypatch.setattr(model, "_asked", asked_)
     system = Message("system", "You know the capitals of all countries, " + "and of their provinces, " * 6 + "by heart.")
     chats = [
         [system, Message("user", f"What is the capital of {one}?")] for one in ("France", "Italy", "Japan", "Spain", "Egypt")

@@ -52,12 +52,12 @@ def tables_of(both: Any, memory: Tensor, there: Tensor) -> list[Tensor]:
     for level in range(IDS.levels):
         sizes = IDS.sizes[: level + 1]
         table = torch.zeros(ROWS, *sizes)
-        for prefix in product(*map(range, sizes[:-1])):
+        for prefix in product(*[range(size) for size in sizes[:-1]]):
             tokens = torch.tensor([0, *(int(IDS.starts[at]) + code for at, code in enumerate(prefix))])
             read = both.decoder(Inputs(ids=tokens.expand(ROWS, -1)), memory=memory, memory_there=there).last[:, -1]
             start = int(IDS.starts[level])
             block = both.decoder.logits(read)[:, start : start + IDS.sizes[level]]
-            table[(slice(None), *prefix)] = block.log_softmax(-1)
+            table.movedim(0, -2)[prefix] = block.log_softmax(-1)
         found.append(table)
     return found
 

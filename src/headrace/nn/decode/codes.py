@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from headrace.nn.body.call import Inputs
+from headrace.contracts.requests import Int64
+from headrace.nn.body.call import Hidden, Inputs
 from headrace.nn.body.transformer import Transformer
 from headrace.nn.decode.plain import PlainSteps, is_plain
 
@@ -40,14 +41,15 @@ class BodySteps:
 
     def read(self, tokens: Tensor) -> Tensor:
         inputs = Inputs(ids=tokens.unsqueeze(1))
-        return self.decoder(inputs, memory=self.memory, memory_there=self.there, cache=self.cache).last.squeeze(1)
+        read: Hidden = self.decoder(inputs, memory=self.memory, memory_there=self.there, cache=self.cache)
+        return read.last.squeeze(1)
 
 
 class CodeDecoding:
     """memory [R, S, d]: the encoder's last states, of which `there` [R, S] are no padding. For one search."""
 
     @torch.inference_mode()
-    def __init__(self, decoder: Transformer, starts: Sequence[int], sizes: Sequence[int], memory: Tensor, there: Tensor):
+    def __init__(self, decoder: Transformer, starts: Sequence[int] | Int64, sizes: Sequence[int], memory: Tensor, there: Tensor):
         self.output, self.rows, self.width, self.device = decoder.output_vectors(), len(memory), 1, memory.device
         self.blocks = [slice(int(start), int(start) + int(size)) for start, size in zip(starts, sizes, strict=True)]
         kind = PlainSteps if is_plain(decoder) else BodySteps

@@ -88,7 +88,7 @@ def drawn(batches: Any, number: int, examples: int) -> dict[str, list[Batch]]:
 def cpu_s(model: torch.nn.Module, step: Step, optimizer: torch.optim.Optimizer, batches: list[Batch]) -> float:
     started = time.process_time()
     for batch in batches:
-        step(batch).backward()  # type: ignore[no-untyped-call]
+        step(batch).backward()
         optimizer.step()
         optimizer.zero_grad()
     return time.process_time() - started

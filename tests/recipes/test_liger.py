@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from headrace.cascade.item_vectors import texts_at
 from headrace.data.cold_items import ColdItems
 from headrace.data.log import Log
 from headrace.data.ring import write_ring
@@ -32,8 +33,9 @@ def test_nothing_is_fitted_on_what_is_hidden(tmp_path, monkeypatch):
     """Other words of a hidden item change its own vector at most."""
     write_ring(tmp_path, users=60, steps=10, items=40)
     held = ColdItems(share=0.2).of(Log.from_tables(tmp_path))
+    assert held.hidden is not None
     before = liger._texts(held, levels=1, codes=8, dim=8)
-    hidden, (texts, known_us) = np.flatnonzero(held.hidden), liger.texts_at(held.log, held.train().cut_us)
+    hidden, (texts, known_us) = np.flatnonzero(held.hidden), texts_at(held.log, held.train().cut_us)
     other = [f"{text} and something else" if item in hidden else text for item, text in enumerate(texts)]
     monkeypatch.setattr(liger, "texts_at", lambda log, cut_us: (other, known_us))
     after = liger._texts(held, levels=1, codes=8, dim=8)

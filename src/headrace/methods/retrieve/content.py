@@ -52,7 +52,8 @@ class Content:
 
     def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Candidates:
         """A request without a past item that has a text gets nothing: there is nothing to be like."""
-        past = only_readable(requests.history, self.vectors.any(1)).newest(self.config.history)
+        readable: Bool = np.any(self.vectors, axis=1)
+        past = only_readable(requests.history, readable).newest(self.config.history)
         taste = chosen(past, len(self.vectors)) @ self.vectors / np.maximum(past.lengths, 1)[:, None].astype(np.float32)
         scores = np.asarray(taste @ self.vectors.T, np.float32)
         scores[past.lengths == 0] = -np.inf

@@ -27,7 +27,7 @@ from headrace.contracts.batch import Batch
 from headrace.contracts.config import config
 from headrace.contracts.errors import ConfigError, DataError
 from headrace.contracts.interactions import Interactions
-from headrace.contracts.requests import Allowed, Candidates, Float32, Requests
+from headrace.contracts.requests import Allowed, Bool, Candidates, Float32, Requests
 from headrace.contracts.seams import Learned
 from headrace.contracts.training import TrainConfig
 from headrace.data.prefixes import PrefixBatches
@@ -85,7 +85,8 @@ class LIGER(nn.Module):
         vectors: Float32 = artifacts["item_vectors"]
         if len(vectors) != interactions.n_items:
             raise DataError(f"liger: vectors of {len(vectors):,} items for a catalogue of {interactions.n_items:,}.")
-        settings, spoken, chosen = self.config, vectors.any(1), interactions.item_counts() > 0
+        spoken: Bool = np.any(vectors, axis=1)
+        settings, chosen = self.config, interactions.item_counts() > 0
         coded = Coded.of(interactions, only(artifacts["semantic_ids"], spoken), "liger")
         ids = coded.ids
         seen = np.flatnonzero(ids.there & chosen)
@@ -106,7 +107,7 @@ class LIGER(nn.Module):
     def read(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """items [B, T] -> memory [B, T L, d], and which of it is no padding."""
         items = batch["items"]
-        x = self.writer.embed(self.tokens[items].flatten(1)).unflatten(1, (items.shape[1], -1))
+        x = self.writer.embed(self.tokens[items].flatten(1)).view(*items.shape, -1, self.config.dim)
         x = x + self.places.weight[: items.shape[1], None] + self.levels.weight
         if self.config.vectors:
             x = x + self.project(self.texts[items]).unsqueeze(2)

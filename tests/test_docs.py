@@ -9,6 +9,7 @@ from pathlib import Path
 from headrace.build.components import component_class
 from headrace.cascade.ids_section import Ids, ids_section
 from headrace.cascade.plan import Evaluate, Page, Prerank, Rank, Retrieve, plan_from
+from headrace.contracts.config import parse
 from headrace.contracts.serving import ServeConfig
 from headrace.contracts.training import TrainConfig
 from headrace.data.features import FeaturesConfig
@@ -32,6 +33,7 @@ from headrace.methods.page.explore import Rule
 from headrace.methods.prerank import PRERANKERS
 from headrace.methods.rank import RANKERS
 from headrace.methods.retrieve import RETRIEVERS
+from headrace.objectives.choice import Perturb
 
 PAGE = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text()
 TOML = re.search(r"```toml everything.toml\n(.*?)```", PAGE, re.DOTALL)
@@ -92,6 +94,15 @@ def test_every_key_of_the_flywheel_is_on_its_page_with_its_default():
     for name, gate in Panel.of(plan.gates, "docs").gates.items():
         own = gate.gate if isinstance(gate, Guarded) else gate
         assert [field.name for field in dataclasses.fields(own)] == list(shown[name])  # type: ignore[arg-type]
+
+
+def test_every_key_of_perturbed_views_is_on_the_page_with_its_default():
+    found = re.search(r"```toml perturb.toml\n(.*?)```", PAGE, re.DOTALL)
+    assert found is not None
+    shown = tomllib.loads(found[1])
+    assert parse(Perturb, shown, where="docs") == Perturb()
+    commented = re.findall(r"^# (\w+) = ", found[1], re.MULTILINE)
+    assert {*shown, *commented} == {field.name for field in dataclasses.fields(Perturb)}
 
 
 def test_every_key_of_a_way_to_semantic_ids_is_on_the_page_with_its_default():

@@ -11,7 +11,7 @@ parse(ItemKNNConfig, {"neighbors": 50}, where="shop.toml [retrieve.itemknn]")
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Any, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, dataclass_transform, get_args, get_type_hints
 
 from headrace.contracts.errors import ConfigError, listed, nearest
 
@@ -71,6 +71,6 @@ def _sentence(message: str) -> str:
 def _keys(kind: Any, path: list[str]) -> list[str]:
     for part in path:
         kind = get_type_hints(kind).get(part, kind) if dataclasses.is_dataclass(kind) else kind
-        if get_origin(kind) is tuple:  # an array of tables: the next part is a row's number
-            kind = get_args(kind)[0]
+        # of an array of tables, where the next part is a row's number, and of a table that may be left out: the table
+        kind = next((one for one in get_args(kind) if dataclasses.is_dataclass(one)), kind)
     return [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []

@@ -11,7 +11,7 @@ Paper: Wang et al., WWW 2021, equations 1 and 2 (full-rank cross, parallel struc
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 from annotated_types import Ge, Gt, Lt
@@ -21,30 +21,20 @@ from headrace.contracts.batch import Batch
 from headrace.contracts.config import config
 from headrace.contracts.interactions import Interactions
 from headrace.contracts.seams import Learned, Outputs, State
-from headrace.contracts.training import TrainConfig
 from headrace.nn.fields import FieldEmbeddings, FieldShapes
 from headrace.nn.list_scorer import ListScorer
 from headrace.nn.pooling import mean_over
-from headrace.objectives.listwise import ListwiseChoice
-from headrace.objectives.pointwise import PointwiseChoice
-
-TASK = "choice"
+from headrace.objectives.choice import TASK, ChoiceConfig, learned_choice
 
 
 @config
-class DCNv2Config:
+class DCNv2Config(ChoiceConfig):
     item_dim: Annotated[int, Gt(0)] = 16
     feature_dim: Annotated[int, Gt(0)] = 8
     cross_layers: Annotated[int, Gt(0)] = 2
     hidden: tuple[int, ...] = (64, 32)
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
     history: Annotated[int, Gt(0)] = 20
-    width: Annotated[int, Gt(1)] = 64
-    """Candidates a request while training: all that were chosen and a draw of the others."""
-    batch_size: Annotated[int, Gt(0)] = 64
-    loss: Literal["listwise", "pointwise"] = "listwise"
-    """pointwise: binary cross-entropy on whole lists, so that sigmoid(logit) is a probability; `width` has no say."""
-    train: TrainConfig = TrainConfig(epochs=10, patience=2, weight_decay=1e-4)
 
 
 class CrossNet(nn.Module):
@@ -69,9 +59,7 @@ class DCNv2(ListScorer):
     config: DCNv2Config
 
     def learn(self, interactions: Interactions, artifacts: Mapping[str, Any]) -> Learned:
-        if self.probabilities:
-            return Learned(self, [PointwiseChoice(TASK)], self.set_up(interactions, artifacts, whole=True), needs=self.needs)
-        return Learned(self, [ListwiseChoice(TASK)], self.set_up(interactions, artifacts), needs=self.needs)
+        return learned_choice(self, interactions, artifacts)
 
     def user(self, batch: Batch) -> State:
         past = self.fields.known(batch["history"])

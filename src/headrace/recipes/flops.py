@@ -1,7 +1,8 @@
 """Training FLOPs, counted and not estimated, so that unlike models can be given equal ones.
 
 Some batches, spread over an epoch, are run forward and backward under torch's counter: every matrix product counts 2 · m · n · k,
-whatever is element-wise counts nothing. An epoch is their mean times its batches. Padding is counted: it is computed.
+whatever is element-wise counts nothing. An epoch is their mean times its batches, a tenth off or two where lengths differ much.
+Padding is counted: it is computed.
 """
 
 from collections.abc import Mapping

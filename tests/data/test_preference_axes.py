@@ -171,9 +171,8 @@ def test_what_is_wanted_after_a_moment_that_is_not_known_yet_has_no_say(seed: in
     log = Drawn(seed)
     until = np.full(len(log.targets), 20)
     early = np.flatnonzero(log.targets.at_us <= 20)
-    targets = Targets(
-        *(part[early] for part in (log.targets.users, log.targets.at_us, log.targets.items)), log.targets.history.take(early)
-    )
+    given = log.targets
+    targets = Targets(given.users[early], given.at_us[early], given.items[early], given.history.take(early))
     now, _ = sentiment(targets, log.wishes, log.items, until[early])
     events, mark = log.opinions.events, log.opinions.mark
     known = events.at_us <= 20

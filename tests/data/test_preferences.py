@@ -65,7 +65,8 @@ def test_no_later_event_changes_what_was_wanted(rows: list[tuple[int, int, int, 
     """All that happens at or after a moment is drawn anew; what is wanted as of it stays, to the bit."""
     draw = np.random.default_rng(seed)
     before = [row for row in rows if row[2] < now]
-    later = [(draw.integers(1, 4), draw.integers(1, N_ITEMS), draw.integers(now, 99), draw.integers(-1, 2)) for _ in range(9)]
+    drawn = zip(*(draw.integers(*span, 9).tolist() for span in ((1, 4), (1, N_ITEMS), (now, 99), (-1, 2))), strict=True)
+    later: list[tuple[int, int, int, int]] = [(user, item, at, mark) for user, item, at, mark in drawn]
     first = templates(opinions_of([*rows, (1, 1, 999, 1)]), PHRASES)
     second = templates(opinions_of([*later, *before[::-1]]), PHRASES)
     for user in (1, 2, 3):
@@ -114,7 +115,8 @@ def test_arrays_bring_the_same_back() -> None:
     assert said(again, 3, 5) == [("Avoid horror", -1)]
     empty = Preferences.from_arrays(templates(opinions_of([(1, 11, 1, 1)]), PHRASES).arrays())
     assert empty.texts == ()
-    nobody = Opinions.of_events(*(np.zeros(0, kind) for kind in (np.int32, np.int32, np.int64, np.int8)), 3, 0)
+    none = np.zeros(0, np.int64)
+    nobody = Opinions.of_events(none.astype(np.int32), none.astype(np.int32), none, none, 3, 0)
     assert said(templates(nobody, PHRASES), 1, 5) == []
 
 

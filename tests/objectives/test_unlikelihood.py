@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from headrace.contracts.seams import Services
 from headrace.objectives.codes import next_code
 from headrace.objectives.unlikelihood import NextCodeOrNot, unlikelihood
 from headrace.testing import check_loss
@@ -57,9 +58,6 @@ class Fixed:
         self.states, self.codes, _ = rows()
         self.writer = self
 
-    def vector(self, level):
-        return vectors()[level]
-
     def states_and_codes(self, batch):
         return self.states, self.codes
 
@@ -70,7 +68,7 @@ class Fixed:
 @pytest.mark.parametrize("wrong", [0, 2, 6])
 def test_both_parts_are_means_over_the_whole_batch(wrong):
     model, sign = Fixed(), torch.where(torch.arange(6) < wrong, -1, 1)
-    found = NextCodeOrNot()(model, {"item": torch.ones(6), "sign": sign}, None)
+    found = NextCodeOrNot()(model, {"item": torch.ones(6), "sign": sign}, Services({}, torch.Generator()))
     right, bad = model.states[wrong:], model.states[:wrong]
     assert_close(found["next_code"].mean, next_code(right, vectors(), model.codes[wrong:]) * (6 - wrong) / 6)
     assert_close(found["not_code"].mean, unlikelihood(bad, vectors(), model.codes[:wrong]) * wrong / 6)

@@ -22,7 +22,7 @@ def report(tmp_path_factory):
 
 
 def figure(report, arm: str, metric: str, axis: str) -> float:
-    return next(one.value for one in report.arms if (one.arm, one.metric, one.protocol) == (arm, metric, axis))
+    return next(float(one.value) for one in report.arms if (one.arm, one.metric, one.protocol) == (arm, metric, axis))
 
 
 def test_every_claim_has_a_verdict_and_every_axis_its_figures(report, tmp_path):

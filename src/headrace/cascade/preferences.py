@@ -44,8 +44,10 @@ def preferences(graph: Graph, tables: Artifact, log: Log, vectors: Artifact, cut
         if not isinstance(encoder, Tfidf):
             encoder = CachedEncoder(encoder, graph.store.root / CACHE)
         slots = instructions_of(texts, polarity.tolist(), encoder)
-        own = {"mark": opinions.mark, "inverse": inverse, "slots": slots, "added": np.frombuffer(_added(texts, found), np.uint8)}
-        save_arrays(draft.path / _FILE, {**found.arrays(), **own})
+        arrays = dict(found.arrays())
+        arrays |= {"mark": opinions.mark, "inverse": inverse, "slots": slots}
+        arrays["added"] = np.frombuffer(_added(texts, found), np.uint8)
+        save_arrays(draft.path / _FILE, arrays)
         draft.metrics = {"instructions": len(texts), "opinions": len(opinions.mark), "source": found.source}
         graph.progress("preferences", 1, 1)
 

@@ -233,7 +233,7 @@ def _disliked(targets: Targets, opinions: Opinions) -> Bool:
     return np.array([one in said for one in asked], np.bool_)
 
 
-def _own_from(preferences: Preferences, user: int, at_us: int, until_us: int | None) -> Int64:
+def _own_from(preferences: Preferences, user: int, at_us: int, until_us: int | None) -> Int32:
     """All instructions of a user's states after the events of a moment, and of no later ones."""
     events = preferences.events
     row = slice(int(events.offsets[user]), int(events.offsets[user + 1]))

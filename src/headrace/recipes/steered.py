@@ -144,7 +144,7 @@ class Steered:
         config = {"data": self.data, "data_hash": self.data_hash, "arm": {**vars(arm), "settings": dict(arm.settings)},
                   "codes": self.codes, "seed": seed}  # fmt: skip
         kind = None if arm.component == _LIKENESS else component_class(arm.component, RETRIEVERS, name)
-        settings = None
+        settings: Any = None
         if kind is not None:
             settings = settings_of(kind, arm.settings, name)
             config |= {"settings": as_dict(settings), "component_revision": kind.revision}

@@ -74,7 +74,7 @@ class Codebooks(nn.Module):
             if waiting:
                 self._move(waiting.pop(), instead)
 
-        z.register_hook(moved)
+        z.register_hook(moved)  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def _move(self, found: Quantised, instead: Tensor) -> None:

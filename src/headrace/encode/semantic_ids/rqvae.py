@@ -90,7 +90,7 @@ class RqVae(nn.Module):
         given = torch.from_numpy(vectors_of(vectors, self.dim, "rqvae"))
         self.eval()
         with torch.inference_mode():
-            found = [self.codebooks(self.encoder((part - self.mean) / self.scale)).codes for part in given.split(_AT_ONCE)]
+            found = [self.codebooks(self.encoder((part - self.mean) / self.scale)).codes for part in torch.split(given, _AT_ONCE)]
         codes: Int32 = torch.cat(found).numpy().astype(np.int32)
         return codes
 
@@ -128,7 +128,7 @@ class RqVae(nn.Module):
     def _begin(self, known: Tensor) -> None:
         """Each codebook at the centroids of what the untrained encoder leaves to it; symbols beyond them as they were drawn."""
         self.eval()
-        left = torch.cat([self.encoder(part) for part in known.split(_AT_ONCE)]).numpy()
+        left = torch.cat([self.encoder(part) for part in torch.split(known, _AT_ONCE)]).numpy()
         for level, vectors in enumerate(self.codebooks.vectors):
             found = kmeans(left, self.config.codes, rng(self.seed, "rqvae", level))
             vectors[: len(found)] = torch.from_numpy(found)

@@ -133,6 +133,42 @@ def test_a_listwise_ranker_has_figures_of_order_alone(pipeline, built):
     assert rows == {"auc", "gauc"}
 
 
+def test_a_calibrated_ranker_is_measured_before_and_after_and_serves_what_it_was_measured_by(pipeline, built):
+    toml, old = pipeline.plan.folder / "calibrated.toml", (pipeline.plan.folder / "shop.toml").read_text()
+    toml.write_text(old.replace('task = "look"\n[rank', 'task = "look"\ncalibrate = "platt"\n[rank'))
+    folder = built.parent / "calibrated"
+    (folder / "store").parent.mkdir()
+    (folder / "store").symlink_to(built / "store")
+    again = build(toml, folder, name="calibrated")
+    assert again.made[:1] == ["calibration platt"], "nothing before it is made anew"
+    assert not any(name.startswith(("retrieve", "prerank", "candidates", "rank dcnv2")) for name in again.made)
+    rows = {(row.method, row.metric): row.value for row in again.measured.rows if "impressions" in row.split}
+    for metric in ("gauc", "auc"):
+        assert rows["dcnv2, platt", metric] == pytest.approx(rows["dcnv2", metric], abs=1e-9), "its order is the ranker's"
+    assert rows["dcnv2, platt", "calibration_ratio"] != rows["dcnv2", "calibration_ratio"]
+    calibrated = open_run(folder)
+    told = again.measured.facts["calibration of rank"]
+    assert set(told) == {"by", "fitted on", "normalized entropy", "calibration ratio", "ece"}
+    (fits, held), found, serves = calibrated._apart("rank"), calibrated.calibration, calibrated.cascade().scorings[-1].calibrated
+    assert found is not None
+    assert held.known is not None
+    assert serves is not None
+    metrics = found.manifest.metrics
+    assert metrics["rows"] == held.known.sum()
+    assert set(fits.requests.ids).isdisjoint(held.requests.ids)
+    assert held.requests.at_us.min() >= fits.requests.at_us.max()
+    assert metrics["after"]["calibration ratio"] == pytest.approx(1, abs=0.01), "on its own rows, up to the smoothed labels"
+    assert [curve.method for curve in again.measured.curves] == ["dcnv2", "dcnv2, platt"]
+    html = (folder / "report.html").read_text()
+    assert "Do probabilities hold?" in html
+    assert "dcnv2, platt: predicted against observed" in html
+    requests = calibrated.lists("rank").requests.take(np.arange(5))
+    before, after = (one.cascade().candidates(requests) for one in (with_values(pipeline), calibrated))
+    np.testing.assert_array_equal(before.items, after.items)
+    a, b = serves.own.weights
+    np.testing.assert_allclose(after.scores["rank"], a * before.scores["rank"] + b, rtol=1e-5, atol=1e-5)
+
+
 def test_a_sample_of_requests_keeps_their_lists_whole(pipeline):
     start, end = pipeline.window("rank")
     task, tables = pipeline.plan.task_of("rank"), pipeline.tables.path
@@ -193,6 +229,10 @@ TASKS = {"purchase": {"event": "buy", "window_h": 72}}
         ),
         ({"rank": {"task": "purchase"}}, r'task = "purchase" is of impressions, and learn_from is "proposals"'),
         ({"rank": {"learn_from": "impressions", "task": "purchase"}, "data": {"events": "e.csv"}}, "needs what was shown"),
+        ({"rank": {"calibrate": "platt"}}, r"\[rank\]: calibrate makes probabilities right, .*Set loss = .pointwise."),
+        ({"rank": {"use": "lambdamart", "calibrate": "beta"}}, r"\[rank\]: calibrate makes probabilities right"),
+        ({"rank": {"calibrate_by": "user.age"}}, r'calibrate_by = "user.age" shifts what calibrate makes. Set calibrate'),
+        ({"rank": {"calibrate": "plat"}}, r"\[rank\]: \"calibrate\" is 'plat'"),
         ({"task": TASKS}, r"\[task\] is not a section. Did you mean tasks\?"),
         ({"tasks": {"event": "buy"}}, r"\[tasks\] event is 'buy', expected a section \[tasks.event\]"),
         (

@@ -1,11 +1,12 @@
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.evaluate.charts import figure, panels, scale
+from headrace.evaluate.charts import figure, panels, reliability, scale, squares
 from headrace.evaluate.rows import Row
 
 
@@ -58,3 +59,31 @@ def test_no_interval_leaves_the_mark_alone():
 )
 def test_figures(value, sign, text):
     assert figure(value, sign) == text
+
+
+def test_a_reliability_curve_is_the_means_of_bins_of_equal_mass():
+    predictions = np.repeat([0.1, 0.3, 0.8], [10, 10, 20])
+    labels = np.concatenate([np.arange(10) < 2, np.arange(10) < 3, np.arange(20) < 10])
+    curve = reliability("dcnv2", labels, predictions)
+    np.testing.assert_allclose(curve.predicted, [0.1, 0.3, 0.8])
+    np.testing.assert_allclose(curve.observed, [0.2, 0.3, 0.5])
+    assert curve.rows == [10, 10, 20]
+
+
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_fewer_rows_than_bins_have_a_bin_each(n):
+    curve = reliability("few", np.ones(n), np.linspace(0.1, 0.5, n), bins=20)
+    assert curve.rows == [1] * n
+
+
+def test_squares_have_one_scale_and_right_predictions_on_the_diagonal():
+    right = reliability("right", np.array([0, 1] * 10), np.full(20, 0.5))
+    low = reliability("low", np.array([0, 1] * 10), np.full(20, 0.1))
+    one, other = squares([right, low])
+    assert one.ticks == other.ticks
+    ((x, y, text),) = one.marks
+    assert x == pytest.approx(one.size - y)
+    assert text == "0.500 predicted, 0.500 observed, 20 rows"
+    ((x, y, _),) = other.marks
+    assert x < other.size - y, "too little was predicted: above the diagonal"
+    assert squares([reliability("none", np.zeros(0), np.zeros(0))])[0].marks == []

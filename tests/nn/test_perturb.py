@@ -5,12 +5,12 @@ import torch
 from torch.testing import assert_close
 
 from headrace.contracts.seams import Services
-from headrace.nn.perturb import Perturbation, noisy, perturbed
+from headrace.nn.perturb import Perturbation, Place, noisy, perturbed
 from headrace.nn.seeded import seeded
 from tests.methods.rank.test_dcnv2 import SMALL, learned
 
 SETTINGS = replace(SMALL, loss="pointwise")
-PLACES = ("input", "embedding", "hidden")
+PLACES: tuple[Place, ...] = ("input", "embedding", "hidden")
 
 
 def model_and_batch():

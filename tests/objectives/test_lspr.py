@@ -87,8 +87,8 @@ def test_of_a_logit_it_adds_a_ridge_weighted_by_how_uncertain_it_is():
     noise = sigma * 3**0.5 * torch.cat([torch.eye(3), -torch.eye(3)]).double()
     for label in (0.0, 1.0):
         clean, moved = torch.full((6,), b).double(), b + noise @ w
-        terms = [torch.nn.functional.softplus(one) - label * one for one in (clean, moved)]
-        added = lspr(*terms, alpha).mean() - terms[0].mean()
+        before, after = (torch.nn.functional.softplus(one) - label * one for one in (clean, moved))
+        added = lspr(before, after, alpha).mean() - before.mean()
         p = torch.tensor(b).double().sigmoid()
         # what is left is below σ² of it, and float64's own error of a difference of 2e-7 in 2 is 1e-9
         assert_close(added, alpha * sigma**2 / 2 * p * (1 - p) * w.square().sum(), rtol=1e-5, atol=0)

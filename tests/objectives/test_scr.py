@@ -7,12 +7,12 @@ from torch.testing import assert_close
 
 from headrace.nn.perturb import Perturbation
 from headrace.objectives.pointwise import PointwiseChoice
-from headrace.objectives.scr import Scr, consistency
+from headrace.objectives.scr import Distance, Scr, consistency
 from headrace.testing import check_loss, check_objective
 from tests.nn.test_perturb import PLACES, model_and_batch
 from tests.objectives.test_lspr import called
 
-DISTANCES = ("logit_mse", "prob_mse", "symmetric_kl")
+DISTANCES: tuple[Distance, ...] = ("logit_mse", "prob_mse", "symmetric_kl")
 
 
 def scr(distance="logit_mse", at="embedding", noise=0.1, stop_gradient=False):
@@ -57,6 +57,7 @@ def test_gradients(distance, stop):
     clean, moved = (torch.randn(6, generator=draw, dtype=torch.float64, requires_grad=True) for _ in range(2))
     value = functools.partial(consistency, distance=distance, stop_gradient=stop)
     value(clean, moved).backward()
+    assert moved.grad is not None
     assert moved.grad.any()
     if stop:
         assert clean.grad is None

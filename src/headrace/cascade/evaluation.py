@@ -7,13 +7,14 @@ before the test one, so the test window has no say in what the cascade is set ag
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from headrace.artifacts.store import Draft
+from headrace.cascade.calibrating import calibration_told
 from headrace.cascade.impressions import measure_impressions
 from headrace.cascade.join import stacked
 from headrace.cascade.judge import BEYOND_K, Judge
@@ -23,6 +24,7 @@ from headrace.cascade.validation import ndcg_of_retriever
 from headrace.contracts.config import as_dict
 from headrace.contracts.requests import Candidates, Float64, History, Int32, Requests
 from headrace.evaluate.bootstrap import by_user
+from headrace.evaluate.charts import Reliability
 from headrace.evaluate.lists import RankedLists, Relevant
 from headrace.evaluate.ranking import measure, parse_metric
 from headrace.evaluate.report import versus_in_words
@@ -31,16 +33,20 @@ from headrace.evaluate.rows import Row
 RECALLED = "recalled"
 Losses = list[tuple[str, int, float]]
 _AT_ONCE = 256
-_REVISION = 2
+_REVISION = 3
 
 
 @dataclass(frozen=True)
 class Measured:
-    """rows: every figure. losses: (stage, k, recall) from the widest to the page. facts: what the figures are about."""
+    """rows: every figure. losses: (stage, k, recall) from the widest to the page. facts: what the figures are about.
+
+    curves: of rankers that give probabilities of what was shown.
+    """
 
     rows: list[Row]
     losses: Losses
     facts: dict[str, Any]
+    curves: list[Reliability] = field(default_factory=list)
 
 
 def evaluate_cascade(pipeline: Pipeline) -> Measured:
@@ -50,13 +56,14 @@ def evaluate_cascade(pipeline: Pipeline) -> Measured:
     def make(draft: Draft) -> None:
         measured = _measure(pipeline)
         pl.DataFrame([vars(row) for row in measured.rows], infer_schema_length=None).write_parquet(draft.path / "rows.parquet")
-        draft.metrics = {"losses": measured.losses, "facts": measured.facts}
+        draft.metrics = {"losses": measured.losses, "facts": measured.facts, "curves": [vars(one) for one in measured.curves]}
 
     config, inputs = {**as_dict(plan.evaluate), "seed": plan.seed}, {"generation": pipeline.generation}
     artifact = pipeline.graph.stage("evaluation", make, config=config, inputs=inputs, revision=_REVISION)
     rows = [Row(**values) for values in pl.read_parquet(artifact.path / "rows.parquet").to_dicts()]
     metrics = artifact.manifest.metrics
-    return Measured(rows, [(stage, k, value) for stage, k, value in metrics["losses"]], metrics["facts"])
+    losses = [(stage, k, value) for stage, k, value in metrics["losses"]]
+    return Measured(rows, losses, metrics["facts"], [Reliability(**one) for one in metrics["curves"]])
 
 
 def test_requests(pipeline: Pipeline) -> tuple[Requests, History]:
@@ -81,8 +88,10 @@ def _measure(pipeline: Pipeline) -> Measured:
         further = () if stage == "retrieve" else (best,)
         rows += judge.rows(stage, {method: lists[name] for method, name in methods.items()}, further)
     facts = _facts(pipeline, requests, answers) | {"best retriever": _against_best(pipeline, rows, best, alone)}
-    shown, more_facts = measure_impressions(pipeline)
-    return Measured(rows + shown, _losses(pipeline, found, requests, judge.relevant), facts | more_facts)
+    shown, more_facts, curves = measure_impressions(pipeline)
+    if pipeline.calibration is not None:
+        more_facts["calibration of rank"] = calibration_told(pipeline.calibration)
+    return Measured(rows + shown, _losses(pipeline, found, requests, judge.relevant), facts | more_facts, curves)
 
 
 def _retrievers_alone(pipeline: Pipeline) -> dict[str, float]:

@@ -17,6 +17,7 @@ from headrace.artifacts.arrays import load_arrays, save_arrays
 from headrace.artifacts.store import Artifact, Draft
 from headrace.build.components import component_class, load_component, settings_of
 from headrace.build.fit import Source, fit
+from headrace.cascade.calibrating import calibration, load_calibration
 from headrace.cascade.cascade import Cascade
 from headrace.cascade.categories import category_bags
 from headrace.cascade.item_vectors import load_item_vectors
@@ -169,10 +170,8 @@ class Pipeline(Logged):
         held: dict[str, CandidateLists] = {}
 
         def needs() -> Mapping[str, Any]:
-            lists = self.lists(stage)
-            fits, stops = newest_apart(lists.requests, _HELD, self.plan.seed)
-            held["valid"] = lists.take(stops)
-            return {"features": self.feature_object, "candidate_lists": lists.take(fits)}
+            fits, held["valid"] = self._apart(stage)
+            return {"features": self.feature_object, "candidate_lists": fits}
 
         start, _ = self.window(stage)
         source = Source(
@@ -184,10 +183,31 @@ class Pipeline(Logged):
         )
         return self._fit(stage, getattr(self.plan, stage).use, SCORERS[stage], source)
 
-    def scoring(self, stage: str) -> Scoring:
-        asked = getattr(self.plan, stage)
+    def _apart(self, stage: str) -> tuple[CandidateLists, CandidateLists]:
+        """What a scorer is trained on, and the newer lists that stop it."""
+        lists = self.lists(stage)
+        fits, stops = newest_apart(lists.requests, _HELD, self.plan.seed)
+        return lists.take(fits), lists.take(stops)
+
+    def _loaded(self, stage: str) -> Any:
         scorer = load_component(self.scorer(stage), SCORERS[stage], trusted(self.plan))
-        return Scoring(stage, asked.use, scorer.eval() if isinstance(scorer, nn.Module) else scorer, asked.keep)
+        return scorer.eval() if isinstance(scorer, nn.Module) else scorer
+
+    def scoring(self, stage: str) -> Scoring:
+        asked, calibrated = getattr(self.plan, stage), None
+        if stage == "rank" and self.calibration is not None:
+            calibrated = load_calibration(self.calibration)
+        return Scoring(stage, asked.use, self._loaded(stage), asked.keep, calibrated)
+
+    @cached_property
+    def calibration(self) -> Artifact | None:
+        """What makes the ranker's scores probabilities that hold, fitted on what stopped its training; None: not asked for."""
+        asked = self.plan.rank
+        if asked.calibrate is None:
+            return None
+        inputs = {"features": self.features, "candidates": self.candidate_lists("rank"), "rank": self.scorer("rank")}
+        config = {"component": asked.calibrate, "by": asked.calibrate_by, "held": _HELD, "seed": self.plan.seed}
+        return calibration(self.graph, config, inputs, lambda: self._loaded("rank"), lambda: self._apart("rank")[1])
 
     def _fit(self, stage: str, name: str, table: Mapping[str, str], source: Source) -> Artifact:
         where = f"{self.plan.where} [{stage}.{name}]"
@@ -202,7 +222,8 @@ class Pipeline(Logged):
         plan = self.plan
         retrievers = {f"retrieve.{name}": self.retriever(name, final=True) for name in plan.retrievers}
         scorers = {stage: self.scorer(stage) for stage in self.scoring_stages}
-        inputs = {"tables": self.tables, "features": self.features, **scorers, **retrievers}
+        more = {} if self.calibration is None else {"rank.calibration": self.calibration}
+        inputs = {"tables": self.tables, "features": self.features, **scorers, **more, **retrievers}
         page = component_class(plan.page.use, PAGES, f"{plan.where} [page]", trusted(plan))
         settings = settings_of(page, plan.of("page", plan.page.use), f"{plan.where} [page.{plan.page.use}]")
         config = {

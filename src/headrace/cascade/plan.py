@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt
 
 from headrace.build.components import component_class, settings_of
+from headrace.cascade.calibrated import need_probabilities
 from headrace.cascade.ids_section import Ids, ids_section, need_item_vectors
 from headrace.contracts.config import config, parse
 from headrace.contracts.errors import ConfigError, listed, nearest
@@ -59,7 +60,8 @@ class Rank:
     """keep: the page is chosen from the best so many. most_requests: steps to learn from, a seeded sample of more.
 
     learn_from: which of what the retrievers propose was the next step's, or what became of items that were shown. task: the
-    [tasks.NAME] that says what is to become of them.
+    [tasks.NAME] that says what is to become of them. calibrate: how a pointwise ranker's scores are made probabilities that
+    hold, on the part of its window that stops its training; calibrate_by: a feature of users with a shift a value.
     """
 
     use: str = "dcnv2"
@@ -67,6 +69,12 @@ class Rank:
     most_requests: Annotated[int, Gt(0)] = 20_000
     learn_from: LearnFrom = "proposals"
     task: str | None = None
+    calibrate: Literal["platt", "isotonic", "beta"] | None = None
+    calibrate_by: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.calibrate_by is not None and self.calibrate is None:
+            raise ConfigError(f'calibrate_by = "{self.calibrate_by}" shifts what calibrate makes. Set calibrate = "platt".')
 
 
 @config
@@ -188,6 +196,9 @@ def plan_from(values: Mapping[str, Any], *, where: str, folder: Path) -> Plan:
     if prerank.use is not None:
         _check(prerank.use, plan.of("prerank", prerank.use), PRERANKERS, f"{where} [prerank]")
     _check(rank.use, plan.of("rank", rank.use), RANKERS, f"{where} [rank]")
+    if rank.calibrate is not None:
+        kind = component_class(rank.use, RANKERS, f"{where} [rank]", trusted(plan))
+        need_probabilities(kind(settings_of(kind, plan.of("rank", rank.use), where)), f"{where} [rank]")
     for stage in ("prerank", "rank"):
         _check_task(plan, stage)
     _check(page.use, plan.of("page", page.use), PAGES, f"{where} [page]")
@@ -258,6 +269,8 @@ def _check(name: str, section: Mapping[str, Any], table: Mapping[str, str], wher
     kind = component_class(name, table, where, trusted=(name,))
     settings = settings_of(kind, section, f"{where[:-1]}.{name}]")
     if hasattr(settings, "train"):
+        from headrace.balance.makers import balancer_of
         from headrace.optim.makers import maker_of
 
         maker_of(settings.train, f"{where[:-1]}.{name}]")
+        balancer_of(settings.train, f"{where[:-1]}.{name}]")

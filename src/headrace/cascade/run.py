@@ -61,7 +61,10 @@ def build(toml: Path, folder: Path, *, name: str, progress: Progress = silent) -
     write_json(folder / "report.json", measured.rows, facts)
     shown = [one.as_dict() for one in page]
     title = f"{name}: evaluation"
-    place(folder / "report.html", html_report(measured.rows, facts, title=title, answer=shown, recall_lost=measured.losses))
+    html = html_report(
+        measured.rows, facts, title=title, answer=shown, recall_lost=measured.losses, curves=measured.curves
+    )  # fmt: skip
+    place(folder / "report.html", html)
     return Built(measured, user, page, pipeline.graph.made, pipeline.graph.reused)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from headrace.cascade.calibrated import Calibrated
 from headrace.cascade.join import join
 from headrace.cascade.steering import PREFERENCE, Steering
 from headrace.contracts.batch import Batch
@@ -22,12 +23,16 @@ _SAID_BY_NONE = ("fallback", SHOWN, PREFERENCE)  # scores that no scorer looks a
 
 @dataclass(frozen=True)
 class Scoring:
-    """A scorer as a stage: stage "prerank" or "rank", the name in the TOML, and how many of the best go on."""
+    """A scorer as a stage: stage "prerank" or "rank", the name in the TOML, and how many of the best go on.
+
+    calibrated: what its logits go through last; None: they are the scores. Rows that it makes equal keep the scorer's order.
+    """
 
     stage: str
     name: str
     scorer: Any
     keep: int
+    calibrated: Calibrated | None = None
 
 
 def propose(
@@ -62,6 +67,10 @@ def scored(
     """One stage: all that reached it with its score, best first, and those it keeps."""
     scores = {**candidates.scores, scoring.stage: logits_of(scoring.scorer, requests, candidates)}
     everything = replace(candidates, scores=scores)
+    if scoring.calibrated is not None:
+        everything = everything.top(scoring.stage, everything.items.shape[1])
+        calibrated = scoring.calibrated(everything.scores[scoring.stage], requests)
+        everything = replace(everything, scores={**everything.scores, scoring.stage: calibrated})
     if steering is not None:
         everything = steering(requests, everything, scoring.stage)
     by, most = list(everything.scores)[-1], everything.items.shape[1]

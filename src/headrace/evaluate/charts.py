@@ -1,13 +1,16 @@
 """Where the marks of a chart stand. The template draws them; this file knows no markup.
 
 One panel a metric: a line for each method with its value, and whiskers for the 95% interval, on a scale that starts at 0
-unless all values are far from it.
+unless all values are far from it. Of probabilities one panel a method: what was predicted against what came of it.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from headrace.evaluate.pointwise import Numbers, equal_mass_bins
 from headrace.evaluate.rows import Row, in_order
 
 WIDTH, TOP, PITCH, BOTTOM = 560, 10, 34, 26
@@ -43,6 +46,61 @@ class Panel:
     marks: list[Mark]
     ticks: list[Tick]
     baseline_x: float | None
+
+
+SQUARE, _EDGE = 300, 36
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Of bins of equal mass, from the lowest: the mean of what was predicted, of what came, and the rows."""
+
+    method: str
+    predicted: list[float]
+    observed: list[float]
+    rows: list[int]
+
+
+@dataclass(frozen=True)
+class Square:
+    """A reliability curve's marks, x and y each, in a square of SQUARE; right predictions lie on its diagonal."""
+
+    method: str
+    size: int
+    left: float
+    floor: float
+    marks: list[tuple[float, float, str]]
+    ticks: list[Tick]
+
+
+def reliability(method: str, labels: Numbers, predictions: Numbers, bins: int = 20) -> Reliability:
+    """Equal predictions share a bin; where there are fewer rows than bins, each row has one."""
+    p, y = np.asarray(predictions, np.float64), np.asarray(labels, np.float64)
+    if not len(p):
+        return Reliability(method, [], [], [])
+    _, bin_, rows = np.unique(equal_mass_bins(p, bins), return_inverse=True, return_counts=True)
+    means = [(np.bincount(bin_, values) / rows).tolist() for values in (p, y)]
+    return Reliability(method, *means, rows.tolist())
+
+
+def square(curve: Reliability, most: float) -> Square:
+    """most: the largest value on any curve beside it, so that they can be compared."""
+    ticks = scale(0.0, max(most, 1e-6))
+    room = SQUARE - 2 * _EDGE
+
+    def place(value: float) -> float:
+        return round(_EDGE + room * value / ticks[-1], 2)
+
+    marks = [
+        (place(p), SQUARE - place(y), f"{figure(p)} predicted, {figure(y)} observed, {n:,} rows")
+        for p, y, n in zip(curve.predicted, curve.observed, curve.rows, strict=True)
+    ]
+    return Square(curve.method, SQUARE, _EDGE, SQUARE - _EDGE, marks, [Tick(place(value), f"{value:.10g}") for value in ticks])
+
+
+def squares(curves: Sequence[Reliability]) -> list[Square]:
+    most = max((value for curve in curves for value in (*curve.predicted, *curve.observed)), default=1.0)
+    return [square(curve, most) for curve in curves]
 
 
 def panels(rows: Sequence[Row]) -> list[Panel]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from headrace.evaluate.charts import figure, panels
+from headrace.evaluate.charts import Reliability, figure, panels, squares
 from headrace.evaluate.rows import SIGNIFICANT, Row, in_order
 
 FOOTNOTE = f"* differs at Holm-adjusted p < {SIGNIFICANT:g}, paired bootstrap over users"
@@ -45,11 +45,13 @@ def html_report(
     title: str = "Evaluation",
     answer: Sequence[Mapping[str, Any]] = (),
     recall_lost: Sequence[tuple[str, int, float]] = (),
+    curves: Sequence[Reliability] = (),
 ) -> str:
     """One page that needs nothing but itself, light or dark as its reader's system is.
 
     facts: name -> value, or name -> {name: value} for a group of its own. answer: dicts of position, title, reasons (list of
     strings) and propensity. recall_lost: (stage, k, recall) from the first stage to the page.
+    curves: of methods whose scores are probabilities.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -69,6 +71,7 @@ def html_report(
         stages=stages,
         answer=answer,
         recall_lost=recall_lost,
+        squares=squares(curves),
         footnote=FOOTNOTE.removeprefix("* "),
     )
 

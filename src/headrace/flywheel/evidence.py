@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from headrace.cascade.evaluation import test_requests
-from headrace.cascade.impressions import measure_impressions
+from headrace.cascade.impressions import measure_impressions, served
 from headrace.cascade.judge import Judge
 from headrace.contracts.requests import Float64, Int32, Requests
 from headrace.data.labels import TaskConfig
@@ -47,7 +47,7 @@ def gather(candidate: Opened, live: Opened, settings: FlyConfig, styles: list[Ma
     pages = replayed(candidate, live, settings.replayed)
     return {
         "offline": offline(candidate, live),
-        "scorer": [replace(row, method=candidate.name) for row in measure_impressions(candidate.pipeline)[0]],
+        "scorer": scorer(candidate),
         "off_policy": off_policy(candidate, live, settings),
         "shadow": _compared(pages),
         "latency": latency(candidate, pages.requests, settings.timed),
@@ -67,6 +67,12 @@ def offline(candidate: Opened, live: Opened) -> list[Row]:
         lists, judging.relevant, stage="rank", split=pipeline.split_name, baseline=live.name, metrics=plan.metrics,
         slices=judging.slices, seed=plan.seed, resamples=plan.resamples,
     )  # fmt: skip
+
+
+def scorer(candidate: Opened) -> list[Row]:
+    """Of the candidate's ranker as it serves, on impressions; not the base rate's, whose ratio is always near 1."""
+    rows, name = measure_impressions(candidate.pipeline)[0], served(candidate.pipeline.plan)
+    return [replace(row, method=candidate.name) for row in rows if row.method == name]
 
 
 def off_policy(candidate: Opened, live: Opened, settings: FlyConfig) -> Estimate | None:

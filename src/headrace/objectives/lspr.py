@@ -30,7 +30,8 @@ from headrace.objectives.reduction import masked_mean
 
 def lspr(clean: Tensor, moved: Tensor, alpha: Tensor | float) -> Tensor:
     # not (1 - alpha) clean + alpha moved: without noise this form is the clean loss to the last bit
-    return clean + alpha * (moved - clean)
+    loss: Tensor = clean + alpha * (moved - clean)
+    return loss
 
 
 def alphas_of_groups(losses: Tensor, groups: Tensor, alpha: float) -> Tensor:

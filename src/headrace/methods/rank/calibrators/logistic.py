@@ -1,0 +1,80 @@
+"""Logistic regression of a few columns, by Newton's method: what `platt` and `beta` are made of.
+
+    w = argmin  -sum_n t_n log sigmoid(x_n · w) + (1 - t_n) log(1 - sigmoid(x_n · w)),    all of w but the last at least 0
+    t = (positives + 1) / (positives + 2) for a positive, 1 / (negatives + 2) for a negative
+
+These targets keep the fit finite where a score tells the classes apart (Platt, 1999, section 2.2). A slope that would be below
+0 is set to 0 and the others are fitted again, so that no score is ever turned round (Kull et al., 2017, section 3.2).
+Shapes: columns [N, K], labels [N] in [0, 1]. Cost O(N K²) a step, some ten steps.
+"""
+
+import numpy as np
+
+from headrace.contracts.errors import DataError
+from headrace.contracts.requests import Bool, Float64
+
+_STEPS, _HALVINGS = 100, 30
+
+
+def fitted(columns: Float64, labels: Float64) -> Float64:
+    """w [K + 1]: a slope a column, then the constant."""
+    x, targets = np.column_stack([columns, np.ones(len(columns))]), smoothed(labels)
+    used = np.ones(x.shape[1], np.bool_)
+    while True:
+        w = _newton(x, targets, used)
+        below = w[:-1] < 0
+        if not below.any():
+            return w
+        used[:-1] &= ~below
+
+
+def smoothed(labels: Float64) -> Float64:
+    """Platt's targets; a label between 0 and 1 moves as far as its share of both."""
+    positives = labels.sum()
+    low, high = 1 / (len(labels) - positives + 2), (positives + 1) / (positives + 2)
+    targets: Float64 = low + labels * (high - low)
+    return targets
+
+
+def checked(logits: Float64, labels: Float64) -> tuple[Float64, Float64]:
+    """As float64 [N] each, or an error that says what is wrong with them."""
+    logits, labels = np.asarray(logits, np.float64), np.asarray(labels, np.float64)
+    if logits.shape != labels.shape or logits.ndim != 1:
+        raise DataError(f"calibrate: logits are {logits.shape} and labels {labels.shape}; expected one of each a row.")
+    for name, values, fine, wanted in (
+        ("logits", logits, np.isfinite(logits), "a finite number"),
+        ("labels", labels, (labels >= 0) & (labels <= 1), "0, 1 or what lies between"),
+    ):
+        if not fine.all():
+            row = int(fine.argmin())
+            raise DataError(f"calibrate: row {row} of {name} is {values[row]}; expected {wanted}.")
+    if not 0 < labels.sum() < len(labels):
+        raise DataError(
+            f"calibrate: {labels.sum():g} of the {len(labels):,} rows that are held out are positive, and a rate needs both "
+            "classes. Raise most_requests or the window's share in [split], or leave calibrate out."
+        )
+    return logits, labels
+
+
+def _newton(x: Float64, targets: Float64, used: Bool) -> Float64:
+    w, x = np.zeros(len(used)), x[:, used]
+    own = np.zeros(x.shape[1])
+    for _ in range(_STEPS):
+        p = 0.5 * (1 + np.tanh(0.5 * (x @ own)))
+        slope, curve = x.T @ (p - targets), (x * (p * (1 - p))[:, None]).T @ x
+        # columns may say the same: the ridge is far below what a label weighs
+        step = np.linalg.solve(curve + 1e-9 * np.eye(len(own)) * max(np.trace(curve), 1e-9), slope)
+        before, size = _loss(x @ own, targets), 1.0
+        for _ in range(_HALVINGS):
+            if _loss(x @ (own - size * step), targets) <= before:
+                break
+            size /= 2
+        own = own - size * step
+        if np.abs(size * step).max() < 1e-10:
+            break
+    w[used] = own
+    return w
+
+
+def _loss(logits: Float64, targets: Float64) -> float:
+    return float((np.logaddexp(0, logits) - targets * logits).sum())

@@ -52,6 +52,9 @@ class TrainConfig:
 
     optimizer: a name of `headrace.optim`, or an import path "package.module:Class"; optimizer_settings: its own keys.
 
+    balancer: how several losses become one gradient, a name of `headrace.balance` or an import path; balancer_settings: its own
+    keys.
+
     schedule: of the learning rate over `epochs` (`headrace.optim.schedules`), whose peak is learning_rate: warmup_steps to get
     there, final_share of it left at the end, decay_share of the steps to get down (wsd alone). rate_law: in place of
     learning_rate, the rate that a law gives for a run as long as this one.
@@ -64,6 +67,8 @@ class TrainConfig:
     patience: Annotated[int, Gt(0)] = 3
     optimizer: str = "adamw"
     optimizer_settings: Mapping[str, bool | int | float | str] = field(default_factory=dict)
+    balancer: str = "equal"
+    balancer_settings: Mapping[str, bool | int | float | str | Mapping[str, float]] = field(default_factory=dict)
     learning_rate: Annotated[float, Gt(0)] = 1e-3
     rate_law: RateLawConfig | None = None
     schedule: Schedule = "constant"

@@ -63,7 +63,7 @@ class Step:
             weighted, scale = self._weighted(losses, totals, report)
             reevaluate = self._reevaluation(step, batches, number, scale)
             self.balancer.backward(weighted, self._shared(losses), reevaluate)
-        report = self.ranks.sum(report)
+        report = self._without_left_out(self.ranks.sum(report))
         self.layout.settle()
         norm = self.layout.norm([one.grad for one in self.layout.module.parameters() if one.grad is not None])
         self._refuse_infinite({**report, "the gradient's norm": float(norm)}, step)
@@ -73,6 +73,11 @@ class Step:
         if hasattr(self.balancer, "after_step"):
             self.balancer.after_step(reevaluate)
         return report
+
+    def _without_left_out(self, report: dict[str, float]) -> dict[str, float]:
+        """A loss that the balancer left out has no value in this step, and a count: its epoch's mean is over the other steps."""
+        names = getattr(self.balancer, "left_out", ())
+        return {name: value for name, value in report.items() if name not in names} | {left_out(name): 1.0 for name in names}
 
     def _through_stages(
         self, pipeline: "Pipeline", step: int, dealt: Sequence[Dealt], totals: Mapping[str, float] | None
@@ -192,6 +197,11 @@ def _largest(lengths: Mapping[str, float]) -> str:
     wrong = sum(not isfinite(length) for length in lengths.values())
     also = f", {wrong} of {len(lengths)} are not finite" if wrong else ""
     return f"The largest gradient is that of {worst} ({lengths[worst]:.3g}{also}). "
+
+
+def left_out(name: str) -> str:
+    """The name in the curves of the share of steps that went without this loss."""
+    return f"{name} left out"
 
 
 def _share(count: float, name: str, totals: Mapping[str, float] | None) -> float:

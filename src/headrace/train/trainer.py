@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from headrace.balance.equal import Equal
+from headrace.balance.makers import balancer_of
 from headrace.contracts.errors import ArtifactError, ConfigError, HeadraceError
 from headrace.contracts.progress import Progress, silent
 from headrace.contracts.seams import Balancer, Learned, Services
@@ -37,7 +37,7 @@ from headrace.train.ramp import ramp_of
 from headrace.train.recompute import recomputing
 from headrace.train.scalars import Scalars
 from headrace.train.signals import Asked, Interrupted, noticed
-from headrace.train.step import NotFinite, Step, refuse_what_cannot_be_cut
+from headrace.train.step import NotFinite, Step, left_out, refuse_what_cannot_be_cut
 from headrace.train.streams import Micro, Rounds
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def train(
 ) -> Trained:
     """Train in place. validate: a value of the model as it stands, higher is better; the best epoch's weights are kept.
 
-    optimizer: made from the module once it is on its device; the one that config names if None.
+    optimizer: made from the module once it is on its device; the one that config names if None, and so the balancer.
     checkpoint_path: a file, taken up if it is of the same `run` (a digest of data and settings), written every
     `config.checkpoint_every_steps` and at each epoch's end. SIGINT and SIGTERM finish the step, write it and raise Interrupted.
     scalars_path: a folder for TensorBoard. Under torchrun every process calls this alike (headrace.train.distributed).
@@ -84,7 +84,7 @@ def train(
         inside.enter_context(frozen(artifacts or {}, learned.module, device, name))
         inside.enter_context(recomputing(learned.module, name, on=config.recompute))
         return _Run(
-            learned, config, seed, name, run, artifacts or {}, balancer or Equal(), optimizer, validate,
+            learned, config, seed, name, run, artifacts or {}, balancer or balancer_of(config, name), optimizer, validate,
             checkpoint_path, scalars_path, progress, ranks, device, asked,
         ).go()  # fmt: skip
 
@@ -172,7 +172,7 @@ class _Run:
             self.scalars.add(at.step, {f"loss/{name}": value for name, value in losses.items()} | rate)
             self.progress(self.name, at.epoch * len(batches) + at.index, self.config.epochs * len(batches), self._note())
             self._stop_if_asked()
-        means = {name: value / max(at.summed, 1) for name, value in at.sums.items()}
+        means = {name: value / max(at.summed - at.sums.get(left_out(name), 0.0), 1) for name, value in at.sums.items()}
         at.epoch, at.index, at.sums, at.summed = at.epoch + 1, 0, {}, 0
         if self.validate is not None:
             means["valid"] = self._validated(self.validate)

@@ -105,7 +105,7 @@ class Steered:
             base = self.arms[one.of]
             assert isinstance(base, Steerable)
             cells = self._ran(graph, one.of, base)
-            return [self._cell(found, one.axis or protocol, protocol, seconds, {}, one.times) for found, seconds in cells]
+            return [self._cell(found, one.axis or protocol, protocol, 0.0, {}, one.times) for found, _ in cells]
         return [
             self._cell(found, protocol, protocol, seconds if protocol == AXES[0] else 0.0, one.settings)
             for found, seconds in self._ran(graph, arm, one)

@@ -46,19 +46,21 @@ def theirs(vectors: Float32, levels: int, codes: int, seed: int) -> tuple[Callab
     mean = vectors[1:].mean(0)
 
     def fit() -> list[Any]:
-        made, left = [], vectors - mean
+        made: list[Any] = []
+        left = vectors - mean
         for level in range(levels):
-            one = faiss.Kmeans(vectors.shape[1], codes, niter=25, seed=seed + level + 1, max_points_per_centroid=256)
+            one: Any = faiss.Kmeans(vectors.shape[1], codes, niter=25, seed=seed + level + 1, max_points_per_centroid=256)
             one.train(left[1:])
             left = left - one.centroids[one.index.search(left, 1)[1][:, 0]]
             made.append(one)
         return made
 
     def decoded(made: list[Any]) -> Float32:
-        left = vectors - mean
+        left: Float32 = vectors - mean
         for one in made:
             left = left - one.centroids[one.index.search(left, 1)[1][:, 0]]
-        return vectors - left
+        found: Float32 = vectors - left
+        return found
 
     return fit, decoded
 

@@ -62,7 +62,7 @@ class Theta:
         split = [_gradients(loss, [*common, *mine]) for loss, mine in zip(losses, own, strict=True)]
         rows = [torch.cat([g.flatten() for g in some[: len(common)]] or [losses[0].new_zeros(1)]) for some in split]
         apart = [some[len(common) :] for some in split]
-        gram = _gram(torch.stack(rows), apart)
+        gram = _gram(rows, apart)
 
         def descend(weights: Weights) -> None:
             total = torch.zeros_like(rows[0])
@@ -89,7 +89,7 @@ class Shared:
         own = [[one for one in some if id(one) not in inside] for some in ways]
         split = [_gradients(loss, [z, *mine]) for loss, mine in zip(losses, own, strict=True)]
         rows, apart = [some[0] for some in split], [some[1:] for some in split]
-        gram = _gram(torch.stack([row.flatten() for row in rows]), apart)
+        gram = _gram([row.flatten() for row in rows], apart)
         if not gram.any() and not any(_reaches(loss, z) for loss in losses):
             raise ConfigError(
                 "No loss is computed from the representation that its objective names as `shared`, so none has a gradient there. "
@@ -132,10 +132,13 @@ def _reaches(loss: Tensor, z: Tensor) -> bool:
     return loss.requires_grad and torch.autograd.grad(loss, z, retain_graph=True, allow_unused=True)[0] is not None
 
 
-def _gram(rows: Tensor, apart: Sequence[Sequence[Tensor]]) -> Matrix:
-    """Of the rows; not a number for a task whose head's gradient is none."""
+def _gram(rows: Sequence[Tensor], apart: Sequence[Sequence[Tensor]]) -> Matrix:
+    """Of the rows, pair by pair: one matrix of them would be a copy of all. Not a number where a head's gradient is none."""
     with torch.no_grad():
-        gram: Matrix = (rows @ rows.T).double().cpu().numpy()
+        pairs = np.tril_indices(len(rows))
+        gram = np.empty((len(rows), len(rows)))
+        gram[pairs] = torch.stack([torch.dot(rows[i], rows[j]) for i, j in zip(*pairs, strict=True)]).tolist()
+        gram[pairs[::-1]] = gram[pairs]
         if not float(get_total_norm([g for some in apart for g in some])) < float("inf"):
             for task, some in enumerate(apart):
                 if not float(get_total_norm(some)) < float("inf"):

@@ -14,7 +14,7 @@ from headrace.serve.export import export_score, export_sequence, export_towers, 
 from headrace.testing.examples import some_allowed, some_candidates, some_interactions, some_requests
 from tests.methods.examples import SIZES, featured
 from tests.methods.prerank import test_two_tower
-from tests.methods.rank import test_din
+from tests.methods.rank import test_din, test_dlrm, test_masknet
 from tests.methods.retrieve import test_two_tower as test_retriever
 
 SMALL = DCNv2Config(item_dim=4, feature_dim=3, hidden=(8,), history=5, width=4, batch_size=8)
@@ -31,6 +31,8 @@ def dcnv2(sizes):
 MAKERS = {
     "dcnv2": dcnv2,
     "din": lambda sizes: test_din.learned(sizes=sizes)[0],
+    "dlrm": lambda sizes: test_dlrm.learned(sizes=sizes)[0],
+    "masknet": lambda sizes: test_masknet.learned(sizes=sizes)[0],
     "two_tower": lambda sizes: test_two_tower.learned(sizes=sizes)[0],
 }
 

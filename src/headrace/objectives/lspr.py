@@ -38,10 +38,11 @@ def alphas_of_groups(losses: Tensor, groups: Tensor, alpha: float) -> Tensor:
     """Each term's α, [N], from clean losses [N] and groups [N]; none is above 1."""
     if not len(losses):
         return losses.detach()
-    _, group, rows = groups.unique(return_inverse=True, return_counts=True)
+    group, rows = torch.unique(groups, return_inverse=True, return_counts=True)[1:]  # type: ignore[no-untyped-call]
     sums = torch.zeros(len(rows), dtype=losses.dtype, device=losses.device).index_add_(0, group, losses.detach())
     inverse = (rows / sums.clamp(min=1e-12)).to(losses.dtype)[group]
-    return (alpha * inverse / inverse.mean()).clamp(max=1.0)
+    alphas: Tensor = (alpha * inverse / inverse.mean()).clamp(max=1.0)
+    return alphas
 
 
 def lspr_by_group(clean: Tensor, moved: Tensor, groups: Tensor, alpha: float) -> Tensor:

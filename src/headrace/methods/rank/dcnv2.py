@@ -22,8 +22,8 @@ from headrace.contracts.config import config
 from headrace.contracts.interactions import Interactions
 from headrace.contracts.seams import Learned, Outputs, State
 from headrace.nn.fields import FieldEmbeddings, FieldShapes
-from headrace.nn.list_scorer import ListScorer
-from headrace.nn.pooling import mean_over
+from headrace.nn.pooled_scorer import PooledScorer
+from headrace.nn.tower import tower
 from headrace.objectives.choice import TASK, ChoiceConfig, learned_choice
 
 
@@ -51,7 +51,7 @@ class CrossNet(nn.Module):
         return x
 
 
-class DCNv2(ListScorer):
+class DCNv2(PooledScorer):
     """A learned `Scorer`. needs: the fitted features and the candidate lists."""
 
     Config = DCNv2Config
@@ -61,32 +61,15 @@ class DCNv2(ListScorer):
     def learn(self, interactions: Interactions, artifacts: Mapping[str, Any]) -> Learned:
         return learned_choice(self, interactions, artifacts)
 
-    def user(self, batch: Batch) -> State:
-        past = self.fields.known(batch["history"])
-        return {
-            "features": self.fields.user(batch),
-            "taste": mean_over(self.fields.items(past), past > 0),
-            "liked": mean_over(self.fields.item(past), past > 0),
-        }
-
     def score(self, state: State, candidates: Batch) -> Outputs:
-        items = self.fields.known(candidates["items"])
-        rows, width = items.shape
-        item, features = self.fields.items(items), self.fields.item(items)
-        taste, liked = state["taste"].unsqueeze(1), state["liked"].unsqueeze(1)
-        user = torch.cat([state["features"].unsqueeze(1), taste, liked], -1).expand(rows, width, -1)
-        known = [item * taste, features * liked, self.fields.popularity[items].unsqueeze(-1), candidates["retrieval"]]
-        x0 = self.norm(torch.cat([user, item, features, *known, self.fields.pair(candidates)], -1))
+        x0 = self.norm(self.joined(state, candidates))
         shared = torch.cat([self.cross(x0), self.deep(x0)], -1)
         return Outputs({TASK: self.head(shared).squeeze(-1)}, shared=shared)
 
     def _make(self, shapes: FieldShapes, stages: int) -> None:
         settings = self.config
         self.fields = FieldEmbeddings(shapes, settings.item_dim, settings.feature_dim)
-        width = self.fields.user_width + 3 * (settings.item_dim + self.fields.item_width) + 1 + 3 * stages
-        width += self.fields.pair_width
+        width = self.joined_width(stages)
         self.norm, self.cross = nn.LayerNorm(width), CrossNet(width, settings.cross_layers)
-        deep: list[nn.Module] = []
-        for into, out in zip((width, *settings.hidden), settings.hidden, strict=False):
-            deep += [nn.Linear(into, out), nn.ReLU(), nn.Dropout(settings.dropout)]
-        self.deep, self.head = nn.Sequential(*deep), nn.Linear(width + (settings.hidden or (width,))[-1], 1)
+        self.deep, out = tower(width, settings.hidden, settings.dropout)
+        self.head = nn.Linear(width + out, 1)

@@ -23,6 +23,7 @@ from headrace.contracts.interactions import Interactions
 from headrace.contracts.seams import Learned, Outputs, State
 from headrace.nn.fields import FieldEmbeddings, FieldShapes
 from headrace.nn.list_scorer import ListScorer
+from headrace.nn.tower import tower
 from headrace.objectives.choice import TASK, ChoiceConfig, learned_choice
 
 
@@ -90,7 +91,5 @@ class DIN(ListScorer):
         self.attention = TargetAttention(dim, settings.attention_hidden)
         width = self.fields.user_width + 3 * dim + 1 + 3 * stages + self.fields.pair_width
         self.norm = nn.LayerNorm(width)
-        deep: list[nn.Module] = []
-        for into, out in zip((width, *settings.hidden), settings.hidden, strict=False):
-            deep += [nn.Linear(into, out), nn.PReLU(), nn.Dropout(settings.dropout)]
-        self.deep, self.head = nn.Sequential(*deep), nn.Linear((settings.hidden or (width,))[-1], 1)
+        self.deep, out = tower(width, settings.hidden, settings.dropout, nn.PReLU)
+        self.head = nn.Linear(out, 1)

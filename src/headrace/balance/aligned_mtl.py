@@ -5,7 +5,7 @@
 The gradients' matrix gets condition number 1, at the least singular value that isn't nil, so no direction grows. Cost O(m³).
 Use it where gradients conflict and dominate at once. A least singular value that is small makes a small step: with a plain
 optimizer raise the rate; those of Adam's kind do it themselves.
-Paper: Senushkin et al., CVPR 2023, algorithm 1.
+Paper: Senushkin et al., CVPR 2023.
 """
 
 import numpy as np

@@ -75,7 +75,7 @@ class Balanced:
             for task, weight in zip(weighed, solved, strict=True):
                 weights[task] = float(weight)
         self.before = {names[task]: float(values[task]) for task in weighed}
-        reached = leaves(torch.stack(list(losses.values())).sum()) if hasattr(self.solver, "probes") else []
+        reached = leaves(torch.stack(list(losses.values())).sum()) if getattr(self.solver, "probes", 0.0) else []
         look.descend(weights)
         self._probe(reached, reevaluate)
         return {name: _told(weight) for name, weight in zip(names, weights, strict=True)}

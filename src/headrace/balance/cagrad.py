@@ -4,12 +4,12 @@
     d = g_0 + c |g_0| g_w / |g_w|
 
 weight_i = 1 + m c |g_0| / |g_w| w_i. c = 0 is the plain sum; towards c = 1 it nears MGDA, with which it shares the dual. rescale
-divides by 1 + c², as released code of the field does by default.
+divides by 1 + c².
 The norm in the middle is solved for by its length: for a given t the dual is a quadratic, min  g_w·g_0 + |g_w|² / 2 t, which is
 exact on the simplex, and t = |g_w| / (c |g_0|) is found by halving the interval and a secant in log t. Cost about 15 · O(m³).
 Use it where the mean loss is what counts and no task may fall behind. Loses to `multibalance` where losses differ in scale: its
 mean gradient is that of the largest loss.
-Paper: Liu et al., NeurIPS 2021, equations 3 and 4.
+Paper: Liu et al., NeurIPS 2021.
 """
 
 from math import sqrt

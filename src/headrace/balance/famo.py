@@ -6,7 +6,7 @@
 A task whose loss fell by more than the weighed mean loses weight. Losses must be positive. Cost: one forward more, whatever m.
 Use it with many tasks, where gradients of each are out of reach. It loses where batches are small: the change of a loss in one
 step is then mostly noise. `marigold` reads the same two forwards as products of gradients.
-Paper: Liu et al., NeurIPS 2023, algorithm 1; same batch before and after, as here.
+Paper: Liu et al., NeurIPS 2023; the same batch before and after.
 """
 
 from collections.abc import Mapping, Sequence

@@ -5,7 +5,7 @@
 
 The division is ours: one rate serves losses of any scale. Losses must be positive. Cost O(m) beside the oracle's.
 Use it where tasks learn at different speeds and the run is long. Loses to `multibalance`, which needs no target to be learned, in
-short runs. Paper: Chen et al., ICML 2018, equations 1 and 2.
+short runs. Paper: Chen et al., ICML 2018.
 """
 
 from collections.abc import Mapping

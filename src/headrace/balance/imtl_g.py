@@ -5,7 +5,7 @@
 Closed form, O(m³). A⁺: the pseudo-inverse, so gradients that depend on each other are no trouble. Weights may be negative. Where
 they would sum to nothing there is no such direction, and the plain sum stays.
 Use it where the loss scales differ and no task comes first. It loses near conflict: weights grow without bound.
-Paper: Liu et al., ICLR 2021, section 3.2.
+Paper: Liu et al., ICLR 2021.
 """
 
 import numpy as np

@@ -4,13 +4,13 @@
     λ <- projected on the simplex (λ_i >= least / m):  λ - gamma (Ā + rho I) λ,     or the exact argmin λ' Ā λ
     weight_i = m λ_i r_i
 
-Meant for oracle = "shared": gradients at the representation, one backward through the body, the plain sum's price. Those are rows
-of a batch, so only their lengths and products mean anything from one batch to the next, and only these are averaged. λ stays even
+Meant for oracle = "shared": gradients at the representation, one backward through the body (`oracles`). Those are rows of a
+batch, so only their lengths and products mean anything from one batch to the next, and only these are averaged. λ stays even
 over the first warmup steps. balance = "none" keeps it even: lengths are levelled and nothing else, as MetaBalance does. decay = 0
 turns the averages off. Ā is divided by its mean diagonal (by which a step gamma is of one size whatever the losses' scale).
 Cost O(m²) a step ("step") or O(m³) ("exact").
 Use it where losses differ in scale or in how often they occur. Without either, expect the plain sum's result.
-Paper: MultiBalance, arXiv 2411.11871, sections on representation gradients and moving averages of magnitude. The order of the
+Paper: MultiBalance, arXiv 2411.11871: gradients at the representation, moving averages of their magnitude. The order of the
 updates and all constants are our reading; the paper's were not at hand.
 """
 

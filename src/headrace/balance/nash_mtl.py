@@ -6,7 +6,7 @@ Solved by damped Newton steps from u = 1, which is the answer for orthogonal gra
 converge from anywhere. Where gradients cancel each other out there is no bargain, and w = 1 / n is taken. It doesn't depend on
 the losses' scales. Weights are scaled to sum to m: the direction is Nash's, the step's length is the optimizer's.
 Cost about 10 · O(m³), every `every` steps; in between the last weights hold. Use it where no task comes first and scales differ.
-Paper: Navon et al., ICML 2022, section 3; their solver is another.
+Paper: Navon et al., ICML 2022; the solver is ours.
 """
 
 from collections.abc import Mapping

@@ -3,8 +3,8 @@
     oracle(losses, shared)  ->  Look(gram [m, m], descend);   gram_ij = <g_i, g_j>,   descend(w) leaves sum_i w_i g_i in .grad
 
 Shared: g_i is the gradient at the representation z the losses have in common, [B, ..]. m backwards through the heads, which
-together cost what the joint one does, then one through the body: the summed loss's price. Where some loss also reaches the body
-past z, the body's gradient is that of the weighted losses, for one more backward through the heads.
+together have the joint one's products, then one through the body. Beside the summed loss: m² / 2 products of size z. Where some
+loss also reaches the body past z, the body's gradient is that of the weighted losses, for one more backward through the heads.
 Theta: g_i is the gradient at the parameters that two losses or more hang on. m whole backwards, m copies of those gradients.
 Unseen: no gradients before the weights; one backward of the weighted sum. What a solver needs it has from the losses.
 Heads: a parameter of one loss alone gets that loss's own gradient, once ("own"), or times the loss's weight ("weighted").
@@ -135,10 +135,10 @@ def _reaches(loss: Tensor, z: Tensor) -> bool:
 def _gram(rows: Sequence[Tensor], apart: Sequence[Sequence[Tensor]]) -> Matrix:
     """Of the rows, pair by pair: one matrix of them would be a copy of all. Not a number where a head's gradient is none."""
     with torch.no_grad():
-        pairs = np.tril_indices(len(rows))
+        below = torch.stack([torch.dot(rows[i], rows[j]) for i in range(len(rows)) for j in range(i + 1)])
+        i, j = np.tril_indices(len(rows))
         gram = np.empty((len(rows), len(rows)))
-        gram[pairs] = torch.stack([torch.dot(rows[i], rows[j]) for i, j in zip(*pairs, strict=True)]).tolist()
-        gram[pairs[::-1]] = gram[pairs]
+        gram[i, j] = gram[j, i] = below.tolist()
         if not float(get_total_norm([g for some in apart for g in some])) < float("inf"):
             for task, some in enumerate(apart):
                 if not float(get_total_norm(some)) < float("inf"):

@@ -5,7 +5,7 @@
 p_i stays a combination of the gradients, so all of it is done on the Gram matrix. The order is a function of (seed, step).
 Cost O(m³). Use it where conflicts are rare and few tasks are at hand: without conflict it is the plain sum, and nothing is lost.
 It does nothing about one loss being larger than another, which is the usual trouble: `multibalance` does.
-Paper: Yu et al., NeurIPS 2020, algorithm 1.
+Paper: Yu et al., NeurIPS 2020.
 """
 
 from collections.abc import Mapping, Sequence

@@ -5,7 +5,7 @@
 At rest exp(s_i) = ℓ_i, so it weighs by one over the loss's own running size. The paper's ½ before s_i, for regressions, is a
 factor in s. Cost O(m): no gradient of a single loss is needed. Losses should be positive; s is kept within ±10.
 Use it to level losses of different scales for nothing. It sees no conflict, and a loss that is large because it is hard is made
-light. Paper: Kendall, Gal and Cipolla, CVPR 2018, equation 7.
+light. Paper: Kendall, Gal and Cipolla, CVPR 2018.
 """
 
 from collections.abc import Mapping

@@ -79,8 +79,8 @@ def reliability(method: str, labels: Numbers, predictions: Numbers, bins: int = 
     if not len(p):
         return Reliability(method, [], [], [])
     _, bin_, rows = np.unique(equal_mass_bins(p, bins), return_inverse=True, return_counts=True)
-    means = [(np.bincount(bin_, values) / rows).tolist() for values in (p, y)]
-    return Reliability(method, *means, rows.tolist())
+    predicted, observed = ((np.bincount(bin_, values) / rows).tolist() for values in (p, y))
+    return Reliability(method, predicted, observed, rows.tolist())
 
 
 def square(curve: Reliability, most: float) -> Square:

@@ -38,7 +38,7 @@ def alphas_of_groups(losses: Tensor, groups: Tensor, alpha: float) -> Tensor:
     """Each term's α, [N], from clean losses [N] and groups [N]; none is above 1."""
     if not len(losses):
         return losses.detach()
-    group, rows = torch.unique(groups, return_inverse=True, return_counts=True)[1:]  # type: ignore[no-untyped-call]
+    group, rows = torch.unique(groups, return_inverse=True, return_counts=True)[1:]
     sums = torch.zeros(len(rows), dtype=losses.dtype, device=losses.device).index_add_(0, group, losses.detach())
     inverse = (rows / sums.clamp(min=1e-12)).to(losses.dtype)[group]
     alphas: Tensor = (alpha * inverse / inverse.mean()).clamp(max=1.0)

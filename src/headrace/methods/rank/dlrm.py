@@ -77,4 +77,5 @@ def pairs_of(vectors: Tensor, places: Tensor) -> Tensor:
 def upper(count: int) -> Tensor:
     """Where the pairs of different ones stand in their flattened table, [F (F - 1) / 2]."""
     row, column = torch.triu_indices(count, count, offset=1)
-    return row * count + column
+    places: Tensor = row * count + column
+    return places

@@ -8,7 +8,8 @@ A solver is called with the losses that can be weighed, by name, so its state ou
   One that sums over micro-batches or ranks leaves nothing out: each of them would have to know of the others;
 - a loss without gradient (no row of it in the batch) keeps weight 1, which moves nothing, and the solver doesn't see it;
 - one loss alone has nothing to be balanced with: weight 1.
-A solver that sees losses alone sees no gradient either: one that is no number reaches the trainer.
+A solver that sees losses alone sees no gradient either: one that is no number reaches the trainer. Those that divide by a loss or
+take its logarithm say `positive`: a loss of 0 is then one without rows, and keeps weight 1 as well.
 
 Solvers' weights sum to about m, so that a rate found for the plain sum is near the right one for all of them.
 """
@@ -63,12 +64,13 @@ class Balanced:
     def backward(self, losses: Mapping[str, Tensor], shared: Tensor | None, reevaluate: Reevaluate) -> Mapping[str, float]:
         names, values = list(losses), np.array(torch.stack([loss.detach() for loss in losses.values()]).tolist())
         look = self.oracle(list(losses.values()), shared)
-        lengths = np.ones(len(names)) if look.gram is None else look.gram.diagonal()
+        moves = np.array([float(loss.requires_grad) for loss in losses.values()])
+        lengths = moves if look.gram is None else look.gram.diagonal()
         finite = (np.isfinite(values) & np.isfinite(lengths)) | self.accumulates
         self.left_out = tuple(name for name, good in zip(names, finite, strict=True) if not good) if finite.any() else ()
         self._count()
         weights: list[float | None] = [1.0 if good or not finite.any() else None for good in finite]
-        weighed = np.flatnonzero(finite & (lengths > 0))
+        weighed = np.flatnonzero(finite & (lengths > 0) & ((values > 0) | (not getattr(self.solver, "positive", False))))
         if len(weighed) > 1 or (look.gram is None and len(weighed)):
             gram = None if look.gram is None else look.gram[np.ix_(weighed, weighed)]
             solved = self.solver(Seen([names[task] for task in weighed], values[weighed], gram, names))

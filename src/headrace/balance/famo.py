@@ -39,6 +39,7 @@ class FAMO:
     Config = FAMOConfig
     revision = 1
     accumulates = False
+    positive = True
     mixed_precision = False
     looks = True
 

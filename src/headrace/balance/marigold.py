@@ -65,6 +65,10 @@ class Marigold:
         return np.asarray(raw * len(raw) / raw.sum())
 
     @property
+    def positive(self) -> bool:
+        return self.config.relative
+
+    @property
     def looks(self) -> bool:
         return self.config.along == "step" and self.steps % self.config.every == 0
 

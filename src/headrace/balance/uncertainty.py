@@ -32,6 +32,7 @@ class Uncertainty:
     Config = UncertaintyConfig
     revision = 1
     accumulates = False
+    positive = True
     mixed_precision = True
 
     def __init__(self, config: UncertaintyConfig):

@@ -23,8 +23,9 @@ from headrace.flywheel.settings import FlyConfig, flight
 from headrace.llm.annotation.columns import Column
 from headrace.llm.annotation.plan import SECTIONS
 from headrace.llm.annotation.plan import plan_from as annotation_from
-from headrace.llm.annotation.settings import ModelConfig, PromptConfig, RayConfig, RowsConfig, SamplingConfig
+from headrace.llm.annotation.settings import PromptConfig, RayConfig, RowsConfig, SamplingConfig
 from headrace.llm.budget import Limits, Prices
+from headrace.llm.chosen import ModelConfig
 from headrace.llm.llamacpp import LlamaCppConfig
 from headrace.llm.local import LocalConfig
 from headrace.llm.openai_server import ServerConfig

@@ -43,7 +43,7 @@ def test_both_retrievers_propose_and_the_page_says_the_codes(pipeline):
 
 
 def test_an_item_without_codes_says_nothing(pipeline):
-    codes = CodesInWords.of(pipeline)
+    codes = CodesInWords.of(pipeline.cascade().retrievers.values(), pipeline.log, pipeline.cuts.test_us)
     assert codes is not None
     assert codes.said(0) == ""
     assert codes.said(10_000) == ""

@@ -6,11 +6,12 @@ Codes are those of the cascade's first retriever that writes any (tiger, liger, 
 the words: one pass over all items' texts, once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from headrace.cascade.item_vectors import texts_at
-from headrace.cascade.pipeline import Pipeline
+from headrace.contracts.seams import Retriever
+from headrace.data.log import Log
 from headrace.encode.semantic_ids.coded import WritesCodes
 from headrace.encode.semantic_ids.ids import SemanticIds
 from headrace.encode.semantic_ids.words import words_of_codes
@@ -26,12 +27,11 @@ class CodesInWords:
     words: Mapping[int, Sequence[str]]
 
     @classmethod
-    def of(cls, pipeline: Pipeline) -> "CodesInWords | None":
-        """None where no retriever writes codes."""
-        for name in pipeline.plan.retrieve.use:
-            retriever = pipeline.load_retriever(name, final=True)
+    def of(cls, retrievers: Iterable[Retriever], log: Log, cut_us: int) -> "CodesInWords | None":
+        """Texts as of the cut. None where no retriever writes codes."""
+        for retriever in retrievers:
             if isinstance(retriever, WritesCodes):
-                ids, (texts, _) = retriever.coded.ids, texts_at(pipeline.log, pipeline.cuts.test_us)
+                ids, (texts, _) = retriever.coded.ids, texts_at(log, cut_us)
                 return cls(ids, words_of_codes(ids, texts, top=_SHOWN))
         return None
 

@@ -94,7 +94,10 @@ def recommend(
     if Impersonal(pipeline.tables.path).holds(user_id, 2**62):  # the last word counts, whatever clock the cuts are on
         users = np.zeros_like(users)
     requests = pipeline.with_preferences(pipeline.requests_of(users, end), [preference])
-    return answer(pipeline.cascade(), pipeline.log, requests, seed=seed, codes=CodesInWords.of(pipeline) if codes else None)[0]
+    cascade, said = pipeline.cascade(), None
+    if codes:
+        said = CodesInWords.of(cascade.retrievers.values(), pipeline.log, pipeline.cuts.test_us)
+    return answer(cascade, pipeline.log, requests, seed=seed, codes=said)[0]
 
 
 def source_files(settings: DataConfig, base: Path) -> dict[str, list[Path]]:

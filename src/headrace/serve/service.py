@@ -10,7 +10,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +52,7 @@ class Service:
         self.pipeline, self.root, self._wall_us = pipeline, root, now_us or (lambda: time.time_ns() // 1000)
         self.cascade: Cascade = accelerated(pipeline, self.settings.runtime)
         self.names = Names.of(pipeline.log)
+        self.codes = CodesInWords.of(self.cascade.retrievers.values(), pipeline.log, pipeline.cuts.test_us)
         self.metrics = Metrics(self.cascade.policy_id)
         (root / "state").mkdir(parents=True, exist_ok=True)
         self.state = LayeredState(root / "state", pipeline.log, pipeline.tables.key, map_gb=self.settings.map_gb)
@@ -73,11 +73,6 @@ class Service:
         )  # fmt: skip
         self._recent: OrderedDict[str, Asked] = OrderedDict()
         self._last_us, self._lock = 0, threading.Lock()
-
-    @cached_property
-    def codes(self) -> CodesInWords | None:
-        """Made when the first explanation asks for them."""
-        return CodesInWords.of(self.pipeline)
 
     @property
     def generation(self) -> str:

@@ -10,7 +10,7 @@ def test_paths_count_from_the_tomls_folder(tmp_path):
     assert of.out == tmp_path / "topics.parquet"
     assert of.fields == {"review": "review"}
     assert of.chat({"review": "Warm."})[0].content.startswith("You read reviews. Name the topic.")
-    assert of.settings.concurrency == 8
+    assert of.model.settings.concurrency == 8
     assert (of.limits.max_cost, of.prices) == (None, None)
 
 

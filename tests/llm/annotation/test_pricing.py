@@ -7,7 +7,7 @@ from headrace.contracts.chat import BudgetReached
 from headrace.llm.annotation.columns import Column
 from headrace.llm.annotation.pricing import middling, priced
 from headrace.llm.annotation.running import annotate, opened
-from headrace.llm.annotation.settings import ModelConfig
+from headrace.llm.chosen import Chosen, ModelConfig
 from headrace.testing.chat import Scripted
 from tests.llm.annotation.some_plan import GOOD, plan, reviews
 
@@ -49,7 +49,7 @@ def test_what_is_kept_costs_nothing_more(tmp_path):
 
 def test_prompts_are_counted_exactly_where_the_tokenizer_is_at_hand(tmp_path):
     reviews(tmp_path)
-    of = replace(plan(tmp_path, prices=PRICES), source=ModelConfig(backend="local"))
+    of = replace(plan(tmp_path, prices=PRICES), model=Chosen(ModelConfig(backend="local"), None, tmp_path))
     found = price(of, Scripted([]))
     used = annotate(of, Scripted(lambda _: GOOD))["usage"]
     assert found.exact

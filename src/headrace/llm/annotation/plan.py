@@ -19,20 +19,19 @@ from headrace.contracts.chat import Message, Sampling
 from headrace.contracts.config import as_dict, parse
 from headrace.contracts.errors import ConfigError, HeadraceError, listed, nearest
 from headrace.llm.annotation.columns import Column, schema_of
-from headrace.llm.annotation.settings import ModelConfig, PromptConfig, RayConfig, RowsConfig, SamplingConfig
+from headrace.llm.annotation.settings import PromptConfig, RayConfig, RowsConfig, SamplingConfig
 from headrace.llm.budget import Limits, Prices
+from headrace.llm.chosen import Chosen, chosen
 from headrace.llm.prompt import Prompt, load, load_file
 
 SECTIONS = ("out", "rows", "prompt", "columns", "model", "sampling", "limits", "prices", "ray")
-BACKENDS = ("local", "llamacpp", "server")
 TRANSCRIPT = "transcript"
 STATUS, REASON = "status", "reason"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """where: the TOML, for messages; folder: what its paths count from. fields: field of the prompt -> column. settings: of the
-    backend, its own config."""
+    """where: the TOML, for messages; folder: what its paths count from. fields: field of the prompt -> column."""
 
     where: str
     folder: Path
@@ -42,8 +41,7 @@ class Plan:
     fields: Mapping[str, str]
     values: Mapping[str, str | int | float]
     columns: Mapping[str, Column]
-    source: ModelConfig
-    settings: Any
+    model: Chosen
     sampling: Sampling
     limits: Limits
     prices: Prices | None
@@ -80,7 +78,7 @@ def plan_from(values: Mapping[str, Any], *, where: str, folder: Path, out: Path 
     rows = parse(RowsConfig, values["rows"], where=f"{where} [rows]")
     wording = parse(PromptConfig, values["prompt"], where=f"{where} [prompt]")
     columns = {name: _column(name, one, rows.key, where) for name, one in values["columns"].items()}
-    source, settings = _model(values["model"], where)
+    model = chosen(values["model"], where, folder)
     drawing = parse(SamplingConfig, values.get("sampling", {}), where=f"{where} [sampling]")
     limits = parse(Limits, values.get("limits", {}), where=f"{where} [limits]")
     prices = parse(Prices, values["prices"], where=f"{where} [prices]") if "prices" in values else None
@@ -91,7 +89,7 @@ def plan_from(values: Mapping[str, Any], *, where: str, folder: Path, out: Path 
     prompt = _prompt(wording, where, folder)
     return Plan(
         where, folder, _out(values.get("out", ""), out, where, folder), rows, prompt, _fields(wording, prompt, rows, where),
-        wording.values, columns, source, settings, Sampling(drawing.max_tokens, drawing.temperature, drawing.seed), limits,
+        wording.values, columns, model, Sampling(drawing.max_tokens, drawing.temperature, drawing.seed), limits,
         prices, parse(RayConfig, values.get("ray", {}), where=f"{where} [ray]"),
     )  # fmt: skip
 
@@ -106,36 +104,6 @@ def _column(name: str, values: Any, key: str, where: str) -> Column:
         return parse(Column, values, where=place)
     except HeadraceError as error:
         raise ConfigError(str(error) if str(error).startswith(place) else f"{place}: {error}") from None
-
-
-def _model(values: Mapping[str, Any], where: str) -> tuple[ModelConfig, Any]:
-    sections = {name: one for name, one in values.items() if isinstance(one, Mapping)}
-    for name in sections:
-        if name not in BACKENDS:
-            raise ConfigError(f"{where} [model.{name}] is not a section.{nearest(name, BACKENDS)} Sections: {listed(BACKENDS)}.")
-    own = {name: one for name, one in values.items() if name not in sections}
-    source = parse(ModelConfig, own, where=f"{where} [model]")
-    settings = {name: parse(_settings_of(name), one, where=f"{where} [model.{name}]") for name, one in sections.items()}
-    if source.backend == "server" and "server" not in settings:
-        raise ConfigError(f"{where} [model]: a server needs [model.server] with base_url and model.")
-    return source, settings.get(source.backend)
-
-
-def _settings_of(backend: str) -> Any:
-    """Imported one by one: torch is loaded for a local model alone."""
-    match backend:
-        case "local":
-            from headrace.llm.local import LocalConfig
-
-            return LocalConfig
-        case "llamacpp":
-            from headrace.llm.llamacpp import LlamaCppConfig
-
-            return LlamaCppConfig
-        case _:
-            from headrace.llm.openai_server import ServerConfig
-
-            return ServerConfig
 
 
 def _prompt(wording: PromptConfig, where: str, folder: Path) -> Prompt:

@@ -15,7 +15,6 @@ from math import ceil
 from headrace.contracts.chat import Chat
 from headrace.contracts.progress import Progress, silent
 from headrace.llm.annotation.columns import Column
-from headrace.llm.annotation.model import counts_tokens
 from headrace.llm.annotation.running import Job
 from headrace.llm.budget import Prices
 from headrace.llm.call import Call
@@ -50,7 +49,7 @@ class Price:
 def priced(job: Job, progress: Progress = silent) -> Price:
     """Every row is rendered and counted, and none is asked."""
     plan, table = job.plan, job.table
-    exact = counts_tokens(plan)
+    exact = plan.model.counts_tokens
     wanted = Wanted(plan.schema)
     answer = min(plan.sampling.max_tokens, likely_tokens(json.dumps(middling(plan.columns))))
     missing = job.work.missing(table.chunks)

@@ -15,7 +15,6 @@ from typing import Any
 from headrace.contracts.chat import Usage
 from headrace.contracts.errors import HeadraceError
 from headrace.encode.optional import optional
-from headrace.llm.annotation import model
 from headrace.llm.annotation.filling import Outcome, filled
 from headrace.llm.annotation.plan import Plan
 from headrace.llm.annotation.rows import Chunk
@@ -23,6 +22,7 @@ from headrace.llm.annotation.running import Job
 from headrace.llm.annotation.work import ANSWERS
 from headrace.llm.backend import Backend
 from headrace.llm.cache import AnswerCache
+from headrace.llm.chosen import opened as opened_model
 
 
 class Keeper:
@@ -69,7 +69,7 @@ class Worker:
         """A mistake outside our code comes back as its words, without the traceback that Ray would add."""
         try:
             if self._backend is None:
-                self._backend = self._stack.enter_context(model.opened(self._plan, workers=self._plan.ray.workers))
+                self._backend = self._stack.enter_context(opened_model(self._plan.model, workers=self._plan.ray.workers))
             return filled(self._plan, self._backend, self._answers, chunk, taken)
         except HeadraceError as error:
             return str(error)
@@ -85,7 +85,7 @@ class Workers:
             self._ray.get_runtime_context().get_node_id(), soft=False
         )
         keeper = self._ray.remote(Keeper).options(num_cpus=0, scheduling_strategy=here, max_concurrency=1)
-        self._keeper = keeper.remote(job.work.folder.resolve() / ANSWERS, model.is_paid(job.plan))
+        self._keeper = keeper.remote(job.work.folder.resolve() / ANSWERS, job.plan.model.is_paid)
         worker = self._ray.remote(Worker).options(num_cpus=of.cpus, num_gpus=of.gpus)
         self._free = [worker.remote(job.plan, self._keeper) for _ in range(of.workers)]
         self._out: dict[Any, Any] = {}

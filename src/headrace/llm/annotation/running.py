@@ -19,7 +19,7 @@ from headrace import __version__
 from headrace.artifacts.atomic import place
 from headrace.contracts.chat import BudgetReached, Usage
 from headrace.contracts.progress import Progress, silent
-from headrace.llm.annotation import model, rows, turns
+from headrace.llm.annotation import rows, turns
 from headrace.llm.annotation.filling import Outcome, filled
 from headrace.llm.annotation.leases import Pool, dispatched
 from headrace.llm.annotation.plan import STATUS, Plan
@@ -29,6 +29,7 @@ from headrace.llm.annotation.turns import Turns
 from headrace.llm.annotation.work import ANSWERS, Work, alone
 from headrace.llm.backend import Backend
 from headrace.llm.cache import AnswerCache
+from headrace.llm.chosen import opened as opened_model
 
 Table = Rows | Turns
 
@@ -76,12 +77,12 @@ def opened(plan: Plan, backend: Backend | None = None) -> Iterator[Job]:
     source = rows.opened(plan)
     with alone(plan.out) as folder:
         data = rows.digest_of(source.files)
-        with _given(backend) if backend else model.opened(plan) as chosen:
+        with _given(backend) if backend else opened_model(plan.model) as chosen:
             work = Work(plan.out, plan.identity(chosen.id, data))
             if not work.rows.exists():
                 (turns.copied_turns if plan.rows.kind == "conversations" else rows.copied)(plan, source, work.rows)
             table = (Turns if plan.rows.kind == "conversations" else Rows)(plan, work.rows)
-            with AnswerCache(folder / ANSWERS, durable=backend is None and model.is_paid(plan)) as cache:
+            with AnswerCache(folder / ANSWERS, durable=backend is None and plan.model.is_paid) as cache:
                 yield Job(plan, chosen, cache, work, table, data)
 
 

@@ -36,14 +36,6 @@ class PromptConfig:
 
 
 @config
-class ModelConfig:
-    """path: a GGUF file, a model folder or "owner/name" on the hub, for local and llamacpp; SmolLM2-135M-Instruct if empty."""
-
-    backend: Literal["local", "llamacpp", "server"]
-    path: str = ""
-
-
-@config
 class SamplingConfig:
     """max_tokens: of an answer. temperature: 0 takes the likeliest token each time. seed: of the draws."""
 

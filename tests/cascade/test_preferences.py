@@ -1,8 +1,12 @@
 """What users wanted as a stage of a plan, and a plan with mender built on it."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
+from headrace.build.graph import Graph
 from headrace.cascade.item_vectors import load_text_encoder
 from headrace.cascade.pipeline import Pipeline
 from headrace.cascade.preferences import load_wishes, preferences
@@ -13,6 +17,7 @@ from headrace.data.preferences import PREFERENCES
 from headrace.encode.preferences import slots_of
 from headrace.methods.retrieve.mender import FEATURE
 from tests.cascade.shop import write_rich_shop
+from tests.llm.chat_server import completion, serving
 
 MENDER = """
 [ids]
@@ -89,3 +94,57 @@ def test_a_split_by_steps_has_no_moments_to_read_wishes_at(tmp_path):
     made = shop(tmp_path, by_steps)
     with pytest.raises(ConfigError, match="needs times"):
         made.retriever("mender", final=False)
+
+
+WRITTEN = """
+[preferences]
+states = 30
+[preferences.model]
+backend = "server"
+[preferences.model.server]
+base_url = "{url}"
+model = "m"
+"""
+
+
+def test_a_model_writes_them_where_the_plan_names_one_and_is_asked_once(tmp_path):
+    """A real server, half of whose answers can't be used: none is guessed."""
+
+    def reply(body):
+        newest = body["messages"][-1]["content"].rsplit("made of ", 1)[-1]
+        text = "Find glass things" if newest.startswith("glass") else "glass"
+        return completion(json.dumps({"instructions": [{"polarity": "find", "text": text}]}))
+
+    with serving(reply) as server:
+        written = WRITTEN.format(url=server.url)
+
+        def change(toml):
+            toml.write_text(toml.read_text() + written)
+
+        pipeline = shop(tmp_path, change)
+        vectors, by = pipeline.need_item_vectors("the test"), pipeline.plan.preferences
+        made = preferences(pipeline.graph, pipeline.tables, pipeline.log, vectors, pipeline.cuts.test_us, by)
+        asked = len(server.asked)
+        shutil.rmtree(made.path)
+        graph = Graph(pipeline.graph.store)
+        again = preferences(graph, pipeline.tables, pipeline.log, vectors, pipeline.cuts.test_us, by)
+        assert len(server.asked) == asked, "kept answers are not paid for twice"
+    told = again.manifest.metrics
+    assert told == made.manifest.metrics
+    assert 0 < told["unparsed"] < told["asked"] <= 30
+    assert load_wishes(again).preferences.texts == ("Find glass things",)
+    assert made.key != wishes_of(pipeline, pipeline.cuts.test_us).key, "templates are another artifact"
+
+
+@pytest.mark.parametrize(
+    ("section", "says"),
+    [
+        ("[preferences]\nstates = 5", r"there is no \[preferences.model\]"),
+        ('[preferences]\nstate = 5\n[preferences.model]\nbackend = "local"', 'Did you mean "states"'),
+        ('[preferences.model]\nbackend = "locale"', "backend"),
+        ('[preferences.model]\nbackend = "local"\n[preferences.limits]\nmax_cost = 1.0', "no prices"),
+    ],
+)
+def test_mistakes_in_the_section_are_named(tmp_path, section, says):
+    with pytest.raises(ConfigError, match=says):
+        shop(tmp_path, lambda toml: toml.write_text(toml.read_text() + section + "\n"))

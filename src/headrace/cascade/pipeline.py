@@ -80,7 +80,10 @@ class Pipeline(Logged):
             found["item_vectors"] = self.need_item_vectors(name), load_item_vectors
         if "preferences" in needs:
             vectors = self.need_item_vectors(name)
-            found["preferences"] = preferences(self.graph, self.tables, self.log, vectors, cut_us), load_wishes
+            found["preferences"] = (
+                preferences(self.graph, self.tables, self.log, vectors, cut_us, self.plan.preferences),
+                load_wishes,
+            )
         return found
 
     def semantic_ids(self, cut_us: int) -> Artifact:

@@ -11,6 +11,7 @@ from annotated_types import Ge, Gt
 from headrace.build.components import component_class, settings_of
 from headrace.cascade.calibrated import need_probabilities
 from headrace.cascade.ids_section import Ids, ids_section, need_item_vectors
+from headrace.cascade.preferences_section import Written, preferences_section
 from headrace.contracts.config import config, parse
 from headrace.contracts.errors import ConfigError, listed, nearest
 from headrace.contracts.kinds import Kind
@@ -26,7 +27,10 @@ from headrace.methods.prerank import PRERANKERS
 from headrace.methods.rank import RANKERS
 from headrace.methods.retrieve import RETRIEVERS
 
-SECTIONS = ("data", "kinds", "split", "features", "ids", "retrieve", "prerank", "rank", "page", "evaluate", "serve", "tasks")
+SECTIONS = (
+    "data", "kinds", "split", "features", "ids", "preferences", "retrieve", "prerank", "rank", "page", "evaluate", "serve",
+    "tasks",
+)  # fmt: skip
 OTHERS = ("fly", "gates", "world")  # the flywheel's, which checks them: one TOML does for both
 
 LearnFrom = Literal["proposals", "impressions"]
@@ -110,6 +114,7 @@ class Plan:
     split: SplitConfig = field(default_factory=SplitConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     ids: Ids = field(default_factory=Ids)
+    preferences: Written = field(default_factory=Written)
     retrieve: Retrieve = field(default_factory=Retrieve)
     prerank: Prerank = field(default_factory=Prerank)
     rank: Rank = field(default_factory=Rank)
@@ -179,6 +184,7 @@ def plan_from(values: Mapping[str, Any], *, where: str, folder: Path) -> Plan:
         split=parse(SplitConfig, values.get("split", {}), where=f"{where} [split]"),
         features=parse(FeaturesConfig, values.get("features", {}), where=f"{where} [features]"),
         ids=ids,
+        preferences=preferences_section(values.get("preferences", {}), where, folder),
         retrieve=retrieve,
         prerank=prerank,
         rank=rank,

@@ -9,6 +9,7 @@ from pathlib import Path
 from headrace.build.components import component_class
 from headrace.cascade.ids_section import Ids, ids_section
 from headrace.cascade.plan import Evaluate, Page, Prerank, Rank, Retrieve, plan_from
+from headrace.cascade.preferences_section import PreferencesConfig
 from headrace.contracts.config import parse
 from headrace.contracts.serving import ServeConfig
 from headrace.contracts.training import TrainConfig
@@ -29,6 +30,7 @@ from headrace.llm.chosen import ModelConfig
 from headrace.llm.llamacpp import LlamaCppConfig
 from headrace.llm.local import LocalConfig
 from headrace.llm.openai_server import ServerConfig
+from headrace.llm.preferences import WrittenConfig
 from headrace.methods.page import PAGES
 from headrace.methods.page.explore import Rule
 from headrace.methods.prerank import PRERANKERS
@@ -41,8 +43,9 @@ TOML = re.search(r"```toml everything.toml\n(.*?)```", PAGE, re.DOTALL)
 assert TOML is not None
 VALUES = tomllib.loads(TOML[1])
 STAGES: dict[str, type] = {
-    "split": SplitConfig, "features": FeaturesConfig, "ids": Ids, "retrieve": Retrieve, "prerank": Prerank, "rank": Rank,
-    "page": Page, "evaluate": Evaluate, "serve": ServeConfig,
+    "split": SplitConfig, "features": FeaturesConfig, "ids": Ids, "preferences": PreferencesConfig,
+    "preferences.written": WrittenConfig, "retrieve": Retrieve, "prerank": Prerank, "rank": Rank, "page": Page,
+    "evaluate": Evaluate, "serve": ServeConfig,
 }  # fmt: skip
 
 

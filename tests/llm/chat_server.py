@@ -33,10 +33,19 @@ class Server:
                         self.headers.append({name.lower(): value for name, value in handler.headers.items()})
                     self._under_way += 1
                     self.most_at_once = max(self.most_at_once, self._under_way)
+                ended = False  # before the last byte goes out: whoever has it may ask again before this thread goes on
+
+                def end():
+                    nonlocal ended
+                    with lock:
+                        self._under_way -= not ended
+                    ended = True
+
                 try:
                     said = reply(body)
                     if callable(said):
                         return said(handler)
+                    end()
                     status, headers, sent = said if isinstance(said, tuple) else (200, {}, json.dumps(said).encode())
                     handler.send_response(status)
                     for name, value in ({"content-type": "application/json", "content-length": str(len(sent))} | headers).items():
@@ -46,8 +55,7 @@ class Server:
                 except (BrokenPipeError, ConnectionResetError):
                     pass  # the client gave up first, as some tests want
                 finally:
-                    with lock:
-                        self._under_way -= 1
+                    end()
 
             def log_message(handler, *_):
                 pass

@@ -211,7 +211,12 @@ def test_no_more_at_once_than_asked_for_and_every_answer_in_its_place():
 def test_any_number_of_rows_takes_so_many_requests_at_once_and_no_more_memory():
     """In parts, as rows of a table are asked: live blocks of memory after half of them and after all."""
     rows, part, settled = 800, 100, 0
-    with serving(lambda _: completion(YES), keeps=False) as server, closing(backend(server.url, concurrency=8)) as made:
+
+    def reply(_):
+        time.sleep(0.005)
+        return completion(YES)
+
+    with serving(reply, keeps=False) as server, closing(backend(server.url, concurrency=8)) as made:
         model = Chatting(made)
         for first in range(0, rows, part):
             answers = model.complete_many([chat(str(first + n)) for n in range(part)], HOT)

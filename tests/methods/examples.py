@@ -6,6 +6,7 @@ import numpy as np
 
 from headrace.contracts.lists import CandidateLists
 from headrace.data.features import Features, Timeline
+from headrace.data.rank_inputs import candidate_batch, pairs_in, user_batch
 from headrace.testing.examples import history_of, some_candidates, some_interactions, some_lists, some_requests
 
 SIZES = {
@@ -43,3 +44,9 @@ def lists_with_a_rule(n=200):
     scores = {name: np.nan_to_num(score) for name, score in candidates.scores.items()}
     chosen = history_of(items[np.arange(n), place][:, None].tolist())
     return CandidateLists.of(requests, replace(candidates, items=items, scores=scores), chosen), place
+
+
+def inputs(model, lists):
+    """The lists as the scorer reads them, the user's side and the candidates'."""
+    pairs = pairs_in(model.candidate_schema)
+    return user_batch(lists.requests, model.schema), candidate_batch(lists.candidates, ["one", "two"], pairs)

@@ -5,12 +5,11 @@ import torch
 from torch.testing import assert_close
 
 from headrace.contracts.training import TrainConfig
-from headrace.data.rank_inputs import candidate_batch, pairs_in, user_batch
 from headrace.methods.prerank.two_tower import TwoTower, TwoTowerConfig
 from headrace.nn.seeded import seeded
 from headrace.testing import check_batches, check_objective, check_scorer
 from headrace.train.trainer import train
-from tests.methods.examples import SIZES, VECTORS, featured, lists_with_a_rule
+from tests.methods.examples import SIZES, VECTORS, featured, inputs, lists_with_a_rule
 
 SMALL = TwoTowerConfig(dim=4, item_dim=4, feature_dim=3, hidden=8, history=5, width=4, batch_size=8)
 
@@ -20,11 +19,6 @@ def learned(lists=None, settings=SMALL, sizes=SIZES, vectors=None):
     model = TwoTower(settings)
     with seeded(0, "init"):
         return model, model.learn(interactions, artifacts), artifacts["candidate_lists"]
-
-
-def inputs(model, lists):
-    pairs = pairs_in(model.candidate_schema)
-    return user_batch(lists.requests, model.schema), candidate_batch(lists.candidates, ["one", "two"], pairs)
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,13 @@ import torch
 from torch.testing import assert_close
 
 from headrace.contracts.training import TrainConfig
-from headrace.data.rank_inputs import candidate_batch, pairs_in, user_batch
 from headrace.methods.rank.dlrm import DLRM, DLRMConfig, pairs_of, upper
 from headrace.nn.seeded import seeded
 from headrace.objectives.choice import Perturb
 from headrace.testing import check_batches, check_objective, check_scorer
 from headrace.testing.stored import check_stored
 from headrace.train.trainer import train
-from tests.methods.examples import SIZES, VECTORS, featured, lists_with_a_rule
+from tests.methods.examples import SIZES, VECTORS, featured, inputs, lists_with_a_rule
 
 SMALL = DLRMConfig(dim=4, bottom=(5,), hidden=(8,), history=5, width=4, batch_size=8)
 
@@ -22,11 +21,6 @@ def learned(lists=None, settings=SMALL, sizes=SIZES, vectors=None):
     model = DLRM(settings)
     with seeded(0, "init"):
         return model, model.learn(interactions, artifacts), artifacts["candidate_lists"]
-
-
-def inputs(model, lists):
-    pairs = pairs_in(model.candidate_schema)
-    return user_batch(lists.requests, model.schema), candidate_batch(lists.candidates, ["one", "two"], pairs)
 
 
 @pytest.mark.parametrize(

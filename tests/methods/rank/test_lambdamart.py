@@ -7,10 +7,9 @@ import torch
 from torch.testing import assert_close
 
 from headrace.contracts.errors import DataError, MissingExtra
-from headrace.data.rank_inputs import candidate_batch, pairs_in, user_batch
 from headrace.methods.rank.lambdamart import LambdaMART, LambdaMARTConfig
 from headrace.testing import check_scorer
-from tests.methods.examples import SIZES, VECTORS, featured, lists_with_a_rule
+from tests.methods.examples import SIZES, VECTORS, featured, inputs, lists_with_a_rule
 
 pytest.importorskip("lightgbm")
 SMALL = LambdaMARTConfig(trees=8, leaves=4, rows_per_leaf=2, history=5, width=6)
@@ -21,11 +20,6 @@ def fitted(lists=None, settings=SMALL, sizes=SIZES, vectors=None):
     model = LambdaMART(settings)
     model.fit(interactions, artifacts)
     return model, artifacts["candidate_lists"]
-
-
-def inputs(model, lists):
-    pairs = pairs_in(model.candidate_schema)
-    return user_batch(lists.requests, model.schema), candidate_batch(lists.candidates, ["one", "two"], pairs)
 
 
 @pytest.mark.parametrize(

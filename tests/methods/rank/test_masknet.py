@@ -6,14 +6,13 @@ from torch import nn
 from torch.testing import assert_close
 
 from headrace.contracts.training import TrainConfig
-from headrace.data.rank_inputs import candidate_batch, pairs_in, user_batch
 from headrace.methods.rank.masknet import MaskBlock, MaskNet, MaskNetConfig
 from headrace.nn.seeded import seeded
 from headrace.objectives.choice import Perturb
 from headrace.testing import check_batches, check_objective, check_scorer
 from headrace.testing.stored import check_stored
 from headrace.train.trainer import train
-from tests.methods.examples import SIZES, VECTORS, featured, lists_with_a_rule
+from tests.methods.examples import SIZES, VECTORS, featured, inputs, lists_with_a_rule
 
 SMALL = MaskNetConfig(item_dim=4, feature_dim=3, blocks=2, block_dim=8, hidden=(8,), history=5, width=4, batch_size=8)
 
@@ -23,11 +22,6 @@ def learned(lists=None, settings=SMALL, sizes=SIZES, vectors=None):
     model = MaskNet(settings)
     with seeded(0, "init"):
         return model, model.learn(interactions, artifacts), artifacts["candidate_lists"]
-
-
-def inputs(model, lists):
-    pairs = pairs_in(model.candidate_schema)
-    return user_batch(lists.requests, model.schema), candidate_batch(lists.candidates, ["one", "two"], pairs)
 
 
 @pytest.mark.parametrize("structure", ["serial", "parallel"])

@@ -94,9 +94,11 @@ def test_a_generation_without_item_vectors_refuses_it(pipeline, tmp_path):
 
 def test_over_http(rich):
     with TestClient(create_app(rich)) as client:
-        asked = {"user_id": "c1", "preference": "wool"}
+        asked = {"user_id": "c1", "request_id": "r1", "preference": "wool"}
         page = client.post("/v1/recommend", json=asked).json()
-        assert page["items"][0]["reasons"][-1].startswith("ranked 1 of")
+        explained = client.get("/v1/explain/r1").json()
+        assert 'preference: "wool" wanted' in explained["rules"]
+        assert [item["item_id"] for item in explained["items"]] == [item["item_id"] for item in page["items"]]
         too_long = client.post("/v1/recommend", json={**asked, "preference": "x" * 200_001})
         assert too_long.status_code == 422
         assert too_long.json()["error"]["field"] == "preference"

@@ -8,6 +8,7 @@ import torch
 from headrace.contracts.batch import Field, check_batch
 from headrace.contracts.errors import DataError
 from headrace.contracts.requests import Candidates
+from headrace.contracts.seams import PseudoLabels
 from headrace.data.rank_inputs import ListBatches, candidate_batch, list_schema, pairs_in, retrieval_features, user_batch
 from headrace.testing import check_batches
 from headrace.testing.examples import some_candidates, some_lists, some_requests
@@ -126,3 +127,45 @@ def test_candidates_without_a_known_label_are_read_beside_and_not_learned_from(w
     taken = shown.take(np.array([3, 1])).known
     assert taken is not None
     assert np.array_equal(taken, known[[3, 1]])
+
+
+def half_shown(unshown=2):
+    """Every second candidate's label is known; of the others every item below 16 has a pseudo-label."""
+    lists = some_lists()
+    known = lists.candidates.there & ((np.arange(lists.label.shape[1]) % 2 == 0) | (lists.label > 0))
+    weight = (lists.candidates.items % 16 / 8).astype(np.float32)
+    pseudo = PseudoLabels(np.full(weight.shape, 0.25, np.float32), weight)
+    tasks = {"buy": np.where(known, lists.label, np.nan).astype(np.float32)}
+    lists = replace(lists, known=known, pseudo=pseudo, tasks=tasks)
+    return lists, ListBatches(lists, SCHEMA, ["one", "two"], width=99, batch_size=5, seed=0, whole=True, unshown=unshown)
+
+
+def test_pseudo_labels_come_beside_all_that_is_known():
+    lists, batches = half_shown()
+    check_batches(batches)
+    whole = {name: torch.cat([batch[name] for batch in batches.epoch(0)]) for name in batches.epoch(0)[0]}
+    assert whole["items"].shape[1] <= lists.known.sum(1).max() + 2
+    assert sorted(whole["items"][whole["known"]].tolist()) == sorted(lists.candidates.items[lists.known].tolist())
+    drawn = whole["pseudo_weight"] > 0
+    assert drawn.any()
+    assert not (drawn & whole["known"]).any()
+    assert not ((whole["items"] > 0) & ~drawn & ~whole["known"]).any()
+    assert whole["pseudo_weight"][drawn].equal((whole["items"] % 16 / 8)[drawn])
+    assert (whole["label.buy"].isnan() == ~whole["known"]).all()
+
+
+def test_other_candidates_are_drawn_each_epoch():
+    _, batches = half_shown(unshown=1)
+    seen = {
+        tuple(sorted((b["items"] * (b["pseudo_weight"] > 0)).flatten().tolist())) for e in range(5) for b in [batches.epoch(e)[0]]
+    }
+    assert len(seen) > 1
+
+
+def test_a_request_of_which_nothing_was_shown_has_pseudo_labels_alone():
+    lists, _ = half_shown()
+    lists = replace(lists, known=np.zeros_like(lists.known))
+    batches = ListBatches(lists, SCHEMA, ["one", "two"], width=99, batch_size=5, seed=0, whole=True, unshown=2)
+    for batch in batches.epoch(0):
+        assert not batch["known"].any()
+        assert (batch["pseudo_weight"] > 0).equal(batch["items"] > 0)

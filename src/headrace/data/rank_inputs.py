@@ -20,6 +20,8 @@ from headrace.contracts.requests import Candidates, Float32, Requests
 from headrace.contracts.rng import rng
 
 _CLIP = 4.0
+LABEL_OF = "label."
+"""What stands before a task's name in a batch."""
 
 
 def user_batch(requests: Requests, schema: Schema) -> dict[str, torch.Tensor]:
@@ -89,20 +91,33 @@ class ListBatches:
 
     pairs: features of the candidates that are read. whole: every list as it is, with all its candidates, those of which nothing
     was chosen too: a share drawn of what was not chosen would make a choice look likelier than it was.
+    unshown: candidates a request with a pseudo-label, drawn afresh each epoch, beside those whose labels are known.
+
+    A batch has the scorer's fields, "label" and, of lists with several tasks, "label.NAME" (NaN: not known); of lists with
+    pseudo-labels also "known", "pseudo" and "pseudo_weight". All [rows, candidates].
     """
 
     def __init__(
         self, lists: CandidateLists, schema: Schema, stages: Sequence[str], *,
-        pairs: Iterable[str] = (), width: int, batch_size: int, seed: int, whole: bool = False,
+        pairs: Iterable[str] = (), width: int, batch_size: int, seed: int, whole: bool = False, unshown: int = 0,
     ):  # fmt: skip
         if not whole:
             lists = lists.take(np.flatnonzero(lists.label.sum(1) > 0))  # without a choice there is no order to learn
         self.users = user_batch(lists.requests, schema)
         self.candidates = {**candidate_batch(lists.candidates, stages, pairs), "label": torch.from_numpy(lists.label)}
+        self.candidates |= {LABEL_OF + name: torch.from_numpy(label) for name, label in lists.tasks.items()}
+        self.first = self.candidates["label"]
         longest = lists.label.shape[1]
         if lists.known is not None:  # the others have had their say in what the retrievers said of these
-            self.candidates["items"] = self.candidates["items"].masked_fill(~torch.from_numpy(lists.known), 0)
-            longest = max(int(lists.known.sum(1).max(initial=0)), 1)
+            known = torch.from_numpy(lists.known & lists.candidates.there)
+            longest = max(int(known.sum(1).max().item()) if len(known) else 0, 1)
+            kept = known
+            if lists.pseudo is not None and unshown:
+                weight = torch.from_numpy(lists.pseudo.weight).masked_fill(known | (self.candidates["items"] == 0), 0.0)
+                self.candidates |= {"known": known, "pseudo": torch.from_numpy(lists.pseudo.label), "pseudo_weight": weight}
+                self.first, kept = known.float(), known | (weight > 0)
+                longest = min(longest + unshown, max(int(kept.sum(1).max().item()) if len(kept) else 0, 1))
+            self.candidates["items"] = self.candidates["items"].masked_fill(~kept, 0)
         self.width, self.batch_size, self.seed = longest if whole else min(width, longest), batch_size, seed
 
     def epoch(self, epoch: int) -> "Lists":
@@ -119,9 +134,9 @@ class Lists(Sequence[Batch]):
 
     def __getitem__(self, index: int) -> Batch:  # type: ignore[override]
         rows = torch.from_numpy(self.rows[index])
-        label, items = self.source.candidates["label"][rows], self.source.candidates["items"][rows]
-        draw = torch.from_numpy(rng(self.source.seed, "candidates", self.number, index).random(label.shape))
-        kept = (label + draw).masked_fill(items == 0, -1.0).topk(self.source.width, dim=1).indices
+        first, items = self.source.first[rows], self.source.candidates["items"][rows]
+        draw = torch.from_numpy(rng(self.source.seed, "candidates", self.number, index).random(first.shape))
+        kept = (first + draw).masked_fill(items == 0, -1.0).topk(self.source.width, dim=1).indices
         candidates = {
             name: torch.take_along_dim(values[rows], kept.view(*kept.shape, *([1] * (values.dim() - 2))), 1)
             for name, values in self.source.candidates.items()

@@ -32,8 +32,10 @@ class ListScorer(nn.Module):
         super().__init__()
         self.config, self.seed = config, seed
 
-    def set_up(self, interactions: Interactions, artifacts: Mapping[str, Any], *, whole: bool = False) -> ListBatches:
-        """Makes the parameters; what they are to be trained on. whole: as `ListBatches` has it."""
+    def set_up(
+        self, interactions: Interactions, artifacts: Mapping[str, Any], *, whole: bool = False, unshown: int = 0
+    ) -> ListBatches:
+        """Makes the parameters; what they are to be trained on. whole, unshown: as `ListBatches` has them."""
         lists, features, settings = artifacts["candidate_lists"], artifacts["features"], self.config
         stages = list(lists.candidates.scores)
         pairs = sorted(lists.candidates.features) if self.reads_pairs else []
@@ -44,7 +46,7 @@ class ListScorer(nn.Module):
         self._fields.fill(interactions, vectors)
         return ListBatches(
             lists, self.schema, stages, pairs=pairs, width=settings.width, batch_size=settings.batch_size, seed=self.seed,
-            whole=whole,
+            whole=whole, unshown=unshown,
         )  # fmt: skip
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:

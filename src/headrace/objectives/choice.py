@@ -18,6 +18,7 @@ from headrace.nn.perturb import Perturbation, Place
 from headrace.objectives.listwise import ListwiseChoice
 from headrace.objectives.lspr import Lspr, LsprByGroup
 from headrace.objectives.pointwise import PointwiseChoice
+from headrace.objectives.pseudo import PSEUDO, PseudoChoice
 from headrace.objectives.scr import CONSISTENCY, Distance, Scr
 
 TASK = "choice"
@@ -58,6 +59,10 @@ class ChoiceConfig:
     loss: Literal["listwise", "pointwise"] = "listwise"
     """pointwise: binary cross-entropy on whole lists, so that sigmoid(logit) is a probability; `width` has no say."""
     perturb: Perturb | None = None
+    pseudo_weight: Annotated[float, Gt(0)] = 0.3
+    """λ of what a labeler says of candidates nobody saw, where its stage has one."""
+    unshown: Annotated[int, Gt(0)] = 16
+    """Of them, so many a request, drawn afresh each epoch."""
     train: TrainConfig = TrainConfig(epochs=10, patience=2, weight_decay=1e-4)
 
     def __post_init__(self) -> None:
@@ -68,22 +73,28 @@ class ChoiceConfig:
 def learned_choice(scorer: ListScorer, interactions: Interactions, artifacts: Mapping[str, Any]) -> Learned:
     """scorer: its config is a `ChoiceConfig`, its logits are of TASK. Its parameters are made."""
     settings: ChoiceConfig = scorer.config
-    batches = scorer.set_up(interactions, artifacts, whole=scorer.probabilities)
+    pseudo = artifacts["candidate_lists"].pseudo is not None
     if not scorer.probabilities:
-        return Learned(scorer, [ListwiseChoice(TASK)], batches, needs=scorer.needs)
-    base, perturb = PointwiseChoice(TASK), settings.perturb
+        if pseudo:
+            raise ConfigError('pseudo-labels are probabilities, and loss is "listwise". Set loss = "pointwise".')
+        return Learned(scorer, [ListwiseChoice(TASK)], scorer.set_up(interactions, artifacts), needs=scorer.needs)
+    batches = scorer.set_up(interactions, artifacts, whole=True, unshown=settings.unshown if pseudo else 0)
+    base = PseudoChoice(TASK) if pseudo else PointwiseChoice(TASK)
+    perturb, weights = settings.perturb, {PSEUDO: settings.pseudo_weight} if pseudo else {}
     if perturb is None:
-        return Learned(scorer, [base], batches, needs=scorer.needs)
+        return Learned(scorer, [base], batches, needs=scorer.needs, weights=weights)
     if perturb.groups is not None and perturb.groups not in scorer.schema:
         features = [name for name in scorer.schema if name != "history"]
         raise ConfigError(
             f'perturb: groups = "{perturb.groups}" is no feature of users. They have: {listed(features) or "none"}.'
         )
-    weights = {CONSISTENCY: perturb.weight} if perturb.by == "scr" else {}
+    if pseudo and perturb.groups is not None:
+        raise ConfigError("perturb: groups are of labels that were seen, and this stage has pseudo-labels too. Leave groups out.")
+    weights |= {CONSISTENCY: perturb.weight} if perturb.by == "scr" else {}
     return Learned(scorer, [_around(base, perturb)], batches, needs=scorer.needs, weights=weights)
 
 
-def _around(base: PointwiseChoice, perturb: Perturb) -> Objective:
+def _around(base: Objective, perturb: Perturb) -> Objective:
     how = Perturbation(perturb.at, perturb.noise, perturb.mask)
     if perturb.by == "scr":
         return Scr(base, TASK, how, distance=perturb.distance, stop_gradient=perturb.stop_gradient)

@@ -27,17 +27,26 @@ def pointwise(logits: Tensor, label: Tensor, mask: Tensor | None = None) -> Tens
 
 
 class PointwiseChoice:
-    """One task of a scorer over candidate lists, each real candidate a term of its own. batch: as `ListwiseChoice` reads it."""
+    """One task of a scorer over candidate lists, each real candidate a term of its own. batch: as `ListwiseChoice` reads it.
+
+    Of lists with pseudo-labels, those whose labels are known.
+    """
 
     def __init__(self, task: str):
         self.task = task
 
     def counts(self, batch: Batch) -> Mapping[str, float]:
-        return {self.task: float((batch["items"] > 0).sum())}
+        return {self.task: float(labelled(batch).sum())}
 
     def __call__(self, model: Any, batch: Batch, services: Services) -> Mapping[str, Loss]:
         logits = model.score(model.user(batch), batch).logits[self.task]
-        return {self.task: Loss(pointwise(logits, batch["label"], batch["items"] > 0), self.counts(batch)[self.task])}
+        return {self.task: Loss(pointwise(logits, batch["label"], labelled(batch)), self.counts(batch)[self.task])}
+
+
+def labelled(batch: Batch) -> Tensor:
+    """[R, C]: the candidates that are there and whose labels say something."""
+    there = batch["items"] > 0
+    return there & batch["known"] if "known" in batch else there
 
 
 class OneNegative:

@@ -23,27 +23,20 @@ from headrace.contracts.batch import Batch
 from headrace.contracts.config import config
 from headrace.contracts.interactions import Interactions
 from headrace.contracts.seams import Learned, Outputs, State
-from headrace.contracts.training import TrainConfig
 from headrace.nn.fields import FieldShapes
 from headrace.nn.list_scorer import ListScorer
 from headrace.nn.towers import Towers
-from headrace.objectives.listwise import ListwiseChoice
-
-TASK = "choice"
+from headrace.objectives.choice import TASK, ChoiceConfig, learned_choice
 
 
 @config
-class TwoTowerConfig:
+class TwoTowerConfig(ChoiceConfig):
     dim: Annotated[int, Gt(0)] = 32
     item_dim: Annotated[int, Gt(0)] = 16
     feature_dim: Annotated[int, Gt(0)] = 8
     hidden: Annotated[int, Gt(0)] = 64
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
     history: Annotated[int, Gt(0)] = 20
-    width: Annotated[int, Gt(1)] = 64
-    """Candidates a request while training: all that were chosen and a draw of the others."""
-    batch_size: Annotated[int, Gt(0)] = 64
-    train: TrainConfig = TrainConfig(epochs=10, patience=2, weight_decay=1e-4)
 
 
 class TwoTower(ListScorer):
@@ -56,7 +49,7 @@ class TwoTower(ListScorer):
     config: TwoTowerConfig
 
     def learn(self, interactions: Interactions, artifacts: Mapping[str, Any]) -> Learned:
-        return Learned(self, [ListwiseChoice(TASK)], self.set_up(interactions, artifacts), needs=self.needs)
+        return learned_choice(self, interactions, artifacts)
 
     def user(self, batch: Batch) -> State:
         return {"vector": self.towers.user(batch)}

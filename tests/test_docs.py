@@ -8,8 +8,9 @@ from pathlib import Path
 
 from headrace.build.components import component_class
 from headrace.cascade.ids_section import Ids, ids_section
-from headrace.cascade.plan import Evaluate, Page, Prerank, Rank, Retrieve, plan_from
+from headrace.cascade.plan import plan_from
 from headrace.cascade.preferences_section import PreferencesConfig
+from headrace.cascade.sections import Evaluate, Page, Prerank, Rank, Retrieve
 from headrace.contracts.config import parse
 from headrace.contracts.serving import ServeConfig
 from headrace.contracts.training import TrainConfig

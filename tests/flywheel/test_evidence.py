@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from headrace.cascade.impressions import BASE_RATE, served
-from headrace.cascade.plan import Rank
+from headrace.cascade.sections import Rank
 from headrace.evaluate.rows import Row
 from headrace.flywheel import evidence
 from headrace.flywheel.gates.calibration import Calibration

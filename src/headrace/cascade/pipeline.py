@@ -6,7 +6,7 @@ up to the test window, and the scorers are kept.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,31 +16,25 @@ from torch import nn
 from headrace.artifacts.arrays import load_arrays, save_arrays
 from headrace.artifacts.store import Artifact, Draft
 from headrace.build.components import component_class, load_component, settings_of
-from headrace.build.fit import Source, fit
+from headrace.build.fit import Source
 from headrace.cascade.calibrating import calibration, load_calibration
 from headrace.cascade.cascade import Cascade
 from headrace.cascade.categories import category_bags
-from headrace.cascade.item_vectors import load_item_vectors
 from headrace.cascade.join import stacked
-from headrace.cascade.logged import Logged
 from headrace.cascade.plan import trusted
-from headrace.cascade.preferences import load_wishes, preferences
+from headrace.cascade.proposing import Proposing
 from headrace.cascade.scoring import Scoring, propose, score, with_pairs
-from headrace.cascade.semantic_ids import load_semantic_ids, semantic_ids
 from headrace.cascade.shown import Impressions, need_positive, proposed_share
 from headrace.cascade.steering import Steering
-from headrace.cascade.validation import ndcg_of_retriever, newest_apart, recall_of, value_of_ranker
+from headrace.cascade.validation import newest_apart, recall_of, value_of_ranker
 from headrace.contracts.config import as_dict
 from headrace.contracts.lists import CandidateLists
-from headrace.contracts.requests import Candidates, History, Requests
-from headrace.encode.semantic_ids import QUANTISERS
+from headrace.contracts.requests import Candidates, Requests
 from headrace.methods.page import PAGES
 from headrace.methods.page.explore.rules import resolve
 from headrace.methods.prerank import PRERANKERS
 from headrace.methods.rank import RANKERS
-from headrace.methods.retrieve import RETRIEVERS
 
-_VALIDATED = 2000  # requests an early stop looks at
 _AT_ONCE = 512
 _HELD = 0.15  # share of a scorer's window that stops its training
 
@@ -48,61 +42,8 @@ SCORERS = {"prerank": PRERANKERS, "rank": RANKERS}
 
 
 @dataclass
-class Pipeline(Logged):
+class Pipeline(Proposing):
     """Stages are worked out when asked for, and found again in the store. One object is one plan."""
-
-    def retriever(self, name: str, *, final: bool) -> Artifact:
-        """final: fitted on everything before the test window. Else on what comes before the window it proposes for: a learned
-        one keeps the validation window out of its fit, to see when to stop, and the final fit trains as long."""
-        cuts, epochs = self.cuts, None
-        learned = hasattr(component_class(name, RETRIEVERS, "retrieve", trusted(self.plan)), "learn")
-        if final and learned:
-            epochs = self.retriever(name, final=False).manifest.metrics["epochs"]
-        cut = cuts.test_us if final else cuts.valid_us if learned else self.proposed_from_us
-        of_items = self._of_items(name, cut)
-        source = Source(
-            interactions=lambda: self.log.interactions(cut, self.feature_object),
-            inputs={"tables": self.tables, "features": self.features, **{need: made for need, (made, _) in of_items.items()}},
-            window={"cut_us": cut, "valid_until_us": self.proposed_from_us if learned and not final else None,
-                    "seen_items": self.plan.page.seen_items},
-            needs=lambda: {"features": self.feature_object, **{need: load(made) for need, (made, load) in of_items.items()}},
-            validate=self._validate_retriever if learned and not final else None,
-            epochs=epochs,
-        )  # fmt: skip
-        return self._fit("retrieve", name, RETRIEVERS, source)
-
-    def _of_items(self, name: str, cut_us: int) -> dict[str, tuple[Artifact, Callable[[Artifact], Any]]]:
-        """What a retriever reads of items' texts and users' wishes, if it says so: its key hangs on nothing it never sees."""
-        needs, found = self.plan.needs_of(name), dict[str, tuple[Artifact, Callable[[Artifact], Any]]]()
-        if "semantic_ids" in needs:
-            found["semantic_ids"] = self.semantic_ids(cut_us), load_semantic_ids
-        if "item_vectors" in needs:
-            found["item_vectors"] = self.need_item_vectors(name), load_item_vectors
-        if "preferences" in needs:
-            vectors = self.need_item_vectors(name)
-            found["preferences"] = (
-                preferences(self.graph, self.tables, self.log, vectors, cut_us, self.plan.preferences),
-                load_wishes,
-            )
-        return found
-
-    def semantic_ids(self, cut_us: int) -> Artifact:
-        """Of every item with a text, by a quantiser that was fitted on what was chosen before the cut."""
-        vectors = self.need_item_vectors("semantic ids")
-        return semantic_ids(self.graph, self.tables, self.log, self.quantiser(cut_us), vectors, trusted(self.plan))
-
-    def quantiser(self, cut_us: int) -> Artifact:
-        vectors = self.need_item_vectors("semantic ids")
-        source = Source(
-            interactions=lambda: self.log.interactions(cut_us),
-            inputs={"tables": self.tables, "item_vectors": vectors},
-            window={"cut_us": cut_us, **self._steps},
-            needs=lambda: {"item_vectors": load_item_vectors(vectors)},
-        )
-        return self._fit("ids", self.plan.ids.method, QUANTISERS, source)
-
-    def load_retriever(self, name: str, *, final: bool) -> Any:
-        return load_component(self.retriever(name, final=final), RETRIEVERS, trusted(self.plan))
 
     @property
     def scoring_stages(self) -> list[str]:
@@ -212,13 +153,6 @@ class Pipeline(Logged):
         config = {"component": asked.calibrate, "by": asked.calibrate_by, "held": _HELD, "seed": self.plan.seed}
         return calibration(self.graph, config, inputs, lambda: self._loaded("rank"), lambda: self._apart("rank")[1])
 
-    def _fit(self, stage: str, name: str, table: Mapping[str, str], source: Source) -> Artifact:
-        where = f"{self.plan.where} [{stage}.{name}]"
-        return fit(
-            self.graph, stage, name, self.plan.of(stage, name), table, source,
-            seed=self.plan.seed, where=where, trusted=trusted(self.plan),
-        )  # fmt: skip
-
     @cached_property
     def generation(self) -> Artifact:
         """The set of artifacts that serve together, and the cut they know up to."""
@@ -272,12 +206,3 @@ class Pipeline(Logged):
         """None where items have no vectors, or the plan wants none."""
         vectors, weight = self.feature_object.item_vectors, self.plan.page.preference
         return None if vectors is None or not weight else Steering(vectors, weight)
-
-    def _validate_retriever(self, retriever: Any) -> float:
-        requests, answers = self._validation
-        available = self.log.available(self.proposed_from_us)
-        return ndcg_of_retriever(retriever, requests, answers, available, seen_items=self.plan.page.seen_items)
-
-    @cached_property
-    def _validation(self) -> tuple[Requests, History]:
-        return self.requests(self.cuts.valid_us, self.proposed_from_us, _VALIDATED)

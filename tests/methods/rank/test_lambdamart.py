@@ -7,12 +7,14 @@ import torch
 from torch.testing import assert_close
 
 from headrace.contracts.errors import DataError, MissingExtra
+from headrace.contracts.rng import seed_of
 from headrace.methods.rank.lambdamart import LambdaMART, LambdaMARTConfig
 from headrace.testing import check_scorer
 from tests.methods.examples import SIZES, VECTORS, featured, inputs, lists_with_a_rule
 
 pytest.importorskip("lightgbm")
 SMALL = LambdaMARTConfig(trees=8, leaves=4, rows_per_leaf=2, history=5, width=6)
+POINTWISE = replace(SMALL, loss="pointwise", trees=30)
 
 
 def fitted(lists=None, settings=SMALL, sizes=SIZES, vectors=None):
@@ -28,6 +30,69 @@ def fitted(lists=None, settings=SMALL, sizes=SIZES, vectors=None):
 def test_contract(sizes, vectors):
     model, lists = fitted(sizes=sizes, vectors=vectors)
     check_scorer(model, *inputs(model, lists))
+
+
+@pytest.mark.parametrize("settings", [POINTWISE, replace(SMALL, tune=2), replace(POINTWISE, tune=2)], ids=["p", "tune", "p tune"])
+def test_contract_of_probabilities_and_of_what_was_searched_for(settings):
+    lists, _ = lists_with_a_rule()
+    model, lists = fitted(lists, settings)
+    check_scorer(model, *inputs(model, lists))
+    assert model.probabilities == (settings.loss == "pointwise")
+
+
+def test_as_it_comes_it_is_lightgbms_own_lambdarank():
+    import lightgbm
+
+    model, lists = fitted()
+    known = model._rows(lists)
+    parameters = {
+        "objective": "lambdarank", "num_leaves": 4, "learning_rate": 0.1, "min_data_in_leaf": 2, "num_threads": 1,
+        "seed": seed_of(0) % 2**31, "deterministic": True, "force_row_wise": True, "verbosity": -1,
+    }  # fmt: skip
+    wanted = lightgbm.train(parameters, lightgbm.Dataset(known.rows, known.labels, group=known.groups), 8)
+    assert model.booster.model_to_string() == wanted.model_to_string()
+
+
+def test_probabilities_are_of_whole_lists_and_hold_on_average():
+    """Every fifth request has no choice: its candidates count, so the mean probability is the rate of all of them."""
+    model, lists = fitted(settings=POINTWISE)
+    user, candidates = inputs(model, lists)
+    there = lists.candidates.there
+    p = model.score(model.user(user), candidates).logits["choice"].sigmoid().numpy()[there]
+    # a Newton step keeps the mean only to first order
+    assert p.mean() == pytest.approx(lists.label[there].mean(), rel=0.02)
+    assert p.std() > 0.05
+
+
+def test_of_impressions_only_what_is_known_is_learned_from():
+    lists, _ = lists_with_a_rule()
+    known = lists.candidates.there & (np.random.default_rng(0).random(lists.label.shape) < 0.4)
+    seen = replace(lists, known=known)
+    elsewhere = replace(seen, label=np.where(known, lists.label, 1 - lists.label).astype(np.float32))
+    first, second = (fitted(one, POINTWISE, {})[0] for one in (seen, elsewhere))
+    assert first.booster.model_to_string() == second.booster.model_to_string()
+    (tree, *_) = first.booster.dump_model()["tree_info"]
+    assert tree["tree_structure"]["internal_count"] == int(known.sum())
+
+
+def test_a_search_looks_at_the_newest_lists_and_fits_all_of_them():
+    """Old choices follow a rule and the newest are drawn: no tree survives the held rows, where the rule held they all do."""
+    lists, _ = lists_with_a_rule(400)
+    newest = np.lexsort((lists.requests.ids, lists.requests.at_us))[-60:]
+    label = lists.label.copy()
+    draw = np.random.default_rng(5)
+    label[newest] = draw.permuted(label[newest], axis=1)
+    rule, broken = (fitted(replace(lists, label=one), replace(POINTWISE, tune=1), {})[0].booster for one in (lists.label, label))
+    assert rule.num_trees() > 3 * broken.num_trees()
+    assert rule.dump_model()["tree_info"][0]["tree_structure"]["internal_count"] == int(lists.candidates.there.sum())
+
+
+def test_a_newest_part_without_a_choice_cannot_stop_a_search():
+    lists, _ = lists_with_a_rule(40)
+    label = lists.label.copy()
+    label[np.lexsort((lists.requests.ids, lists.requests.at_us))[-10:]] = 0
+    with pytest.raises(DataError, match="newest 15% of the rank window"):
+        fitted(replace(lists, label=label), replace(POINTWISE, tune=2))
 
 
 def test_it_learns_a_rule_that_only_a_feature_tells():

@@ -1,38 +1,44 @@
 """LambdaMART: boosted regression trees on features of (request, candidate), each tree fitted to the gradient of NDCG.
 
     λ_ij = -σ / (1 + exp(σ (s_i - s_j))) · |ΔNDCG_ij|      for i chosen, j not
+    loss = "pointwise":  y - p  of each candidate alone, so that sigmoid(score) is a probability
 
 Features: what each retriever said, log popularity, the codes of user, candidate and pair, and per item feature the affinity: the
 share of the newest history that has the candidate's codes. Where items have vectors, the cosine of the candidate's with the
-history's mean. Shapes: [R, C] candidates -> [R, C] scores, which are no probabilities.
-Cost: fit O(trees · rows · features), 1,000 requests in seconds; some 1 µs a candidate and 100 trees on one thread.
-Use it as the baseline of every ranker; below 10,000 requests it is hard to beat. It can't learn embeddings, so it knows a
-user's taste by the affinities alone and falls behind where there is much data and many items.
+history's mean. Shapes: [R, C] candidates -> [R, C] scores; listwise they are no probabilities, pointwise they are logits.
+`tune` trials search for leaves, rate, rows a leaf and the number of trees on the newest 15% of its lists, then all are fitted.
+Cost: fit O(trees · rows · features), 1,000 requests in seconds, `tune` times as much where it searches; some 1 µs a candidate
+and 100 trees on one thread.
+Use it as the baseline of every ranker, tuned with as many trials as they have; below 10,000 requests it is hard to beat. It can't
+learn embeddings, so it knows a user's taste by the affinities alone and falls behind where there is much data and many items.
 Paper: Burges, MSR-TR-2010-82, section 7, as LightGBM has it (Ke et al., NeurIPS 2017). Our reading: docs/papers/lambdamart.md.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from math import ceil
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from annotated_types import Gt, Le
+from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from headrace.contracts.batch import Batch, Field, Schema
 from headrace.contracts.config import config
-from headrace.contracts.errors import DataError, MissingExtra
+from headrace.contracts.errors import DataError
 from headrace.contracts.interactions import Interactions
-from headrace.contracts.requests import Float32
-from headrace.contracts.rng import seed_of
+from headrace.contracts.lists import CandidateLists
 from headrace.contracts.seams import Outputs, State
 from headrace.data.rank_inputs import ListBatches, list_schema
+from headrace.nn.boosted_trees import TreeRows, TreeSettings, boosted, scores, searched, the_lightgbm
 from headrace.nn.fields import log_popularity
 from headrace.nn.pooling import mean_over
 
 TASK = "choice"
+_HELD = 0.15
+"""The newest share of the lists, which a search stops and chooses by."""
 
 
 @config
@@ -45,6 +51,10 @@ class LambdaMARTConfig:
     history: Annotated[int, Gt(0)] = 20
     width: Annotated[int, Gt(1)] = 200
     """Candidates a request while fitting: all that were chosen and a draw of the others."""
+    loss: Literal["listwise", "pointwise"] = "listwise"
+    """pointwise: of whole lists, so that sigmoid(score) is a probability; `width` has no say."""
+    tune: Annotated[int, Ge(0)] = 0
+    """Trials of a search whose first is the settings above; a trial stops by itself, at 10 times `trees` at most."""
     threads: Annotated[int, Gt(0)] = 1
 
 
@@ -67,21 +77,16 @@ class LambdaMART(nn.Module):
         vectors = artifacts["features"].item_vectors
         self.vectors = None if vectors is None else normalize(torch.from_numpy(vectors), dim=1)
         self._asked(sorted(lists.requests.features), len(stages), sorted(lists.candidates.features))
-        batches = ListBatches(
-            lists, self.schema, stages, pairs=self.pair_names, width=settings.width, batch_size=256, seed=self.seed
-        ).epoch(0)
-        if not len(batches):
-            raise DataError(
-                "lambdamart: of no request of the rank window was a candidate chosen, so there is no order to learn. "
-                "Raise [retrieve] k, or rank_share in [split]."
-            )
-        rows, labels, groups = [], [], []
-        for batch in batches:
-            there = batch["items"] > 0
-            rows.append(self._matrix(self.user(batch), batch)[there])
-            labels.append(batch["label"][there])
-            groups.append(there.sum(1))
-        self._boost(*(torch.cat(parts).numpy() for parts in (rows, labels, groups)))
+        if not settings.tune:
+            self.booster = boosted(self._rows(lists), self._first, settings.loss, seed=self.seed, threads=settings.threads)
+            return
+        order = np.lexsort((lists.requests.ids, lists.requests.at_us))
+        older = ceil((1 - _HELD) * len(order))
+        known = self._rows(lists.take(order[:older]))
+        held = self._rows(lists.take(order[older:]), f"newest {_HELD:.0%} of the rank window, which stop the trials of tune,")
+        _, self.booster = searched(
+            known, held, self._first, settings.loss, trials=settings.tune, seed=self.seed, threads=settings.threads
+        )
 
     def user(self, batch: Batch) -> State:
         """features [R, user features]; per item feature the share of the newest history that has each code, [R, codes]."""
@@ -98,8 +103,13 @@ class LambdaMART(nn.Module):
 
     def score(self, state: State, candidates: Batch) -> Outputs:
         matrix = self._matrix(state, candidates)
-        scores = self.booster.predict(matrix.flatten(0, 1).numpy(), num_threads=self.config.threads)
-        return Outputs({TASK: torch.from_numpy(scores.astype(np.float32)).view(matrix.shape[:2])})
+        found = scores(self.booster, matrix.flatten(0, 1).numpy(), threads=self.config.threads)
+        return Outputs({TASK: torch.from_numpy(found).view(matrix.shape[:2])})
+
+    @property
+    def probabilities(self) -> bool:
+        """Whether the sigmoid of a score is one, rather than a score that orders a request's candidates alone."""
+        return self.config.loss == "pointwise"
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
         text = self.booster.model_to_string().encode()
@@ -122,7 +132,7 @@ class LambdaMART(nn.Module):
         made.popularity = torch.from_numpy(np.array(arrays["popularity"]))
         made.vectors = torch.from_numpy(np.array(arrays["vectors"])) if "vectors" in arrays else None
         made._asked(list(part("user.")), int(arrays["stages"]), list(part("pair.")))
-        made.booster = _lightgbm().Booster(model_str=arrays["booster"].tobytes().decode())
+        made.booster = the_lightgbm().Booster(model_str=arrays["booster"].tobytes().decode())
         return made
 
     def _asked(self, user_names: list[str], stages: int, pair_names: list[str]) -> None:
@@ -149,19 +159,27 @@ class LambdaMART(nn.Module):
         """An item of a catalogue that has grown since is unknown."""
         return items.masked_fill(items >= len(self.popularity), 0)
 
-    def _boost(self, rows: Float32, labels: Float32, groups: NDArray[Any]) -> None:
-        settings, lightgbm = self.config, _lightgbm()
-        parameters = {
-            "objective": "lambdarank", "num_leaves": settings.leaves, "learning_rate": settings.learning_rate,
-            "min_data_in_leaf": settings.rows_per_leaf, "num_threads": settings.threads, "seed": seed_of(self.seed) % 2**31,
-            "deterministic": True, "force_row_wise": True, "verbosity": -1,
-        }  # fmt: skip
-        self.booster = lightgbm.train(parameters, lightgbm.Dataset(rows, labels, group=groups), settings.trees)
+    @property
+    def _first(self) -> TreeSettings:
+        settings = self.config
+        return TreeSettings(settings.trees, settings.leaves, settings.learning_rate, settings.rows_per_leaf)
 
-
-def _lightgbm() -> Any:
-    try:
-        import lightgbm
-    except ImportError:
-        raise MissingExtra("LightGBM", "lightgbm", "The ranker lambdamart") from None
-    return lightgbm
+    def _rows(self, lists: CandidateLists, of: str = "rank window") -> TreeRows:
+        """Every candidate that is there and whose label says something."""
+        batches = ListBatches(
+            lists, self.schema, list(lists.candidates.scores), pairs=self.pair_names, width=self.config.width, batch_size=256,
+            seed=self.seed, whole=self.probabilities,
+        ).epoch(0)  # fmt: skip
+        rows, labels, groups = [], [], []
+        for batch in batches:
+            there = batch["items"] > 0
+            rows.append(self._matrix(self.user(batch), batch)[there])
+            labels.append(batch["label"][there])
+            groups.append(there.sum(1))
+        if not any(float(label.sum()) for label in labels):
+            raise DataError(
+                f"lambdamart: of no request of the {of} was a candidate chosen, so there is no order to learn. "
+                "Raise [retrieve] k, or rank_share in [split]."
+            )
+        matrix, label, sizes = (torch.cat(parts).numpy() for parts in (rows, labels, groups))
+        return TreeRows(matrix, label, None if self.probabilities else sizes)

@@ -39,6 +39,21 @@ class NextCode:
         return {"next_code": Loss(next_code(states, vectors, codes), float(len(codes)))}
 
 
+class NextCodes:
+    """Every item of a window but the first, each from all before it, in one pass of a decoder alone.
+
+    model: `states_and_codes(batch) -> [P, L, d], [P, L]` of the P targets that are there, and `vectors()`, a level's output
+    vectors each. batch: "targets" [B, T], 0 where there is none.
+    """
+
+    def counts(self, batch: Batch) -> Mapping[str, float]:
+        return {"next_code": float((batch["targets"] > 0).sum())}
+
+    def __call__(self, model: Any, batch: Batch, services: Services) -> Mapping[str, Loss]:
+        states, codes = model.states_and_codes(batch)
+        return {"next_code": Loss(next_code(states, model.vectors(), codes), float(len(codes)))}
+
+
 class NextCodeAndVector:
     """Two losses over one pass of the encoder: the next item's codes, and its vector among those of all items trained on.
 

@@ -70,11 +70,11 @@ def test_every_dependency_is_pinned():
 def test_the_short_names_of_each_stage_can_be_imported_and_keep_their_contract():
     from headrace.build.components import component_class
     from headrace.methods.page import PAGES
-    from headrace.methods.prerank import PRERANKERS
+    from headrace.methods.prerank import PRERANKERS, PSEUDO_LABELERS
     from headrace.methods.rank import RANKERS
     from headrace.methods.retrieve import RETRIEVERS
 
-    for table in (RETRIEVERS, PRERANKERS, RANKERS, PAGES):
+    for table in (RETRIEVERS, PRERANKERS, PSEUDO_LABELERS, RANKERS, PAGES):
         for name in table:
             kind = component_class(name, table, "test")
             assert isinstance(kind.revision, int)

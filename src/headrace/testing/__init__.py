@@ -16,6 +16,7 @@ from headrace.testing.loss import check_loss
 from headrace.testing.objective import check_objective
 from headrace.testing.optimizer import check_optimizer
 from headrace.testing.policy import check_policy
+from headrace.testing.pseudo_labeler import check_pseudo_labeler
 from headrace.testing.retriever import check_retriever
 from headrace.testing.scorer import check_scorer
 from headrace.testing.stored import check_stored
@@ -32,6 +33,7 @@ __all__ = [
     "check_objective",
     "check_optimizer",
     "check_policy",
+    "check_pseudo_labeler",
     "check_retriever",
     "check_scorer",
     "check_stored",

@@ -4,4 +4,5 @@ OPTIMIZERS = {
     "adamw": "headrace.optim.makers:AdamW",
     "apollo": "headrace.optim.makers:Apollo",
     "apollo_mini": "headrace.optim.makers:ApolloMini",
+    "rowwise": "headrace.optim.makers:RowWiseAdagrad",
 }

@@ -31,10 +31,10 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 from torch.optim import Optimizer
-from torch.optim.adamw import adamw
 
 from headrace.contracts.errors import ConfigError
 from headrace.contracts.rng import seed_of
+from headrace.optim.fused import step_with_adamw
 
 Projection = Callable[[tuple[int, ...], Tensor, int], Tensor]
 
@@ -100,7 +100,7 @@ class APOLLO(Optimizer):
             for some in _together(matrices):
                 self._projected(some, group)
             if plain:
-                self._plain(plain, group)
+                step_with_adamw(plain, [self.state[parameter] for parameter in plain], group)
         return loss
 
     def _projected(self, some: Sequence[Numbered], group: dict[str, Any]) -> None:
@@ -138,18 +138,6 @@ class APOLLO(Optimizer):
         if axis:
             return _product(gradient, self.normal((rank, columns), gradient, seed).T, 1 / sqrt(rank))
         return _product(self.normal((rows, rank), gradient, seed).T, gradient, 1 / sqrt(rank))
-
-    def _plain(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        states = [self.state[parameter] for parameter in parameters]
-        for parameter, state in zip(parameters, states, strict=True):
-            if not state:
-                state["step"] = torch.zeros((), device=parameter.device)
-                state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        first, second, steps = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
-        beta1, beta2 = group["betas"]
-        adamw(parameters, gradients, first, second, [], steps, fused=True, amsgrad=False, beta1=beta1, beta2=beta2,
-              lr=group["lr"], weight_decay=group["weight_decay"], eps=group["eps"], maximize=False)  # fmt: skip
 
 
 def _together(matrices: Sequence[Numbered]) -> Iterator[list[Numbered]]:

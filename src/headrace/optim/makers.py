@@ -18,6 +18,7 @@ from headrace.contracts.config import config, parse
 from headrace.contracts.training import TrainConfig
 from headrace.optim import OPTIMIZERS
 from headrace.optim.apollo import APOLLO
+from headrace.optim.rowwise import RowWise
 
 
 class Maker(Protocol):
@@ -74,11 +75,10 @@ class Apollo:
 
     def __call__(self, module: nn.Module, train: TrainConfig, *, seed: int) -> torch.optim.Optimizer:
         own = self.config
-        tables = {id(one.weight) for one in module.modules() if isinstance(one, nn.Embedding | nn.EmbeddingBag)}
-        matrices = [one for one in module.parameters() if id(one) not in tables]
+        matrices, tables = _split(module)
         groups: list[dict[str, Any]] = [{"params": matrices}] if matrices else []
-        if len(matrices) < len(list(module.parameters())):
-            groups.append({"params": [one for one in module.parameters() if id(one) in tables], "rank": 0})
+        if tables:
+            groups.append({"params": tables, "rank": 0})
         return APOLLO(
             groups, train.learning_rate, (own.beta1, train.beta2), own.eps, train.weight_decay, rank=own.rank, alpha=own.alpha,
             scaling=self.scaling, refresh_every=own.refresh_every, growth=own.growth, seed=seed,
@@ -98,3 +98,41 @@ class ApolloMini(Apollo):
 
     Config = ApolloMiniConfig
     scaling = "tensor"
+
+
+@config
+class RowWiseConfig:
+    """table_rate: Adagrad's rate, in learning rates. table_decay: of the rows that a batch looks at, in weight decays."""
+
+    table_rate: Annotated[float, Gt(0)] = 10.0
+    table_decay: Annotated[float, Ge(0)] = 0.0
+    beta1: Annotated[float, Ge(0), Lt(1)] = 0.9
+    eps: Annotated[float, Gt(0)] = 1e-8
+
+
+class RowWiseAdagrad:
+    """For embeddings, whether their gradients are sparse or dense; AdamW for everything else."""
+
+    Config = RowWiseConfig
+    revision = 1
+
+    def __init__(self, config: RowWiseConfig):
+        self.config = config
+
+    def __call__(self, module: nn.Module, train: TrainConfig, *, seed: int) -> torch.optim.Optimizer:
+        own, rate, decay = self.config, train.learning_rate, train.weight_decay
+        layers, tables = _split(module)
+        groups: list[dict[str, Any]] = [{"params": layers}] if layers else []
+        if tables:
+            of_tables = {"lr": rate * own.table_rate, "weight_decay": decay * own.table_decay, "rowwise": True}
+            groups.append({"params": tables, **of_tables})
+        return RowWise(groups, rate, (own.beta1, train.beta2), own.eps, decay)
+
+
+def _split(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Its layers' parameters, and its embeddings' tables."""
+    found = {id(one.weight) for one in module.modules() if isinstance(one, nn.Embedding | nn.EmbeddingBag)}
+    return (
+        [one for one in module.parameters() if id(one) not in found],
+        [one for one in module.parameters() if id(one) in found],
+    )

@@ -5,6 +5,7 @@
 | AdamW | 2 m n + 1 |
 | APOLLO | 2 n r + 2 |
 | APOLLO-Mini | 2 n + 2 |
+| row-wise Adagrad, of a table | its rows |
 """
 
 from collections.abc import Iterable, Mapping

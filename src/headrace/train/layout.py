@@ -17,6 +17,7 @@ from headrace.contracts.training import TrainConfig
 from headrace.optim.apollo import APOLLO
 from headrace.train.average import Average
 from headrace.train.distributed import Ranks
+from headrace.train.sparse import numbers, sum_rows
 
 if TYPE_CHECKING:
     from headrace.train.parallel.pipeline import Pipeline
@@ -131,12 +132,21 @@ class Whole(Alike):
 
     def settle(self) -> None:
         self.ranks.sum_gradients(self.module.parameters())
+        sum_rows(self.module.parameters())
 
     def norm(self, gradients: Sequence[Tensor]) -> Tensor:
-        return get_total_norm(gradients)
+        return get_total_norm(numbers(gradients))
 
     def clip(self, most: float, norm: Tensor) -> None:
-        clip_grads_with_norm_(self.module.parameters(), most, norm)
+        sparse, whole = list[Tensor](), list[nn.Parameter]()
+        for one in self.module.parameters():
+            if one.grad is not None and one.grad.is_sparse:
+                sparse.append(one.grad._values())
+            else:
+                whole.append(one)
+        clip_grads_with_norm_(whole, most, norm)
+        for values in sparse:
+            values.mul_((most / (norm + 1e-6)).clamp(max=1.0))  # as torch has it for the others
 
     def whole(self, tensor: Tensor) -> Tensor:
         return tensor

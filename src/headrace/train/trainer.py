@@ -37,6 +37,7 @@ from headrace.train.ramp import ramp_of
 from headrace.train.recompute import recomputing
 from headrace.train.scalars import Scalars
 from headrace.train.signals import Asked, Interrupted, noticed
+from headrace.train.sparse import refuse_sparse_tables
 from headrace.train.step import NotFinite, Step, left_out, refuse_what_cannot_be_cut
 from headrace.train.streams import Micro, Rounds
 
@@ -116,6 +117,7 @@ class _Run:
         self.optimizer = maker_of(config, name)(module, config, seed=seed) if optimizer is None else optimizer(module)
         refuse_to_cut(self.optimizer, config, name)
         refuse_what_is_not_elementwise(self.optimizer, config, name)
+        refuse_sparse_tables(module, self.optimizer, ranks=ranks.size, processes=config.parallel.processes, name=name)
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
         services = Services(artifacts, torch.Generator(device), None if self.average is None else self.average.module)
         self.step = Step(

@@ -2,7 +2,8 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.balancers [--rounds 7] [--tasks 2 4 8]
 
-One body of DCN-V2's parts: 3 crosses of 128 features beside a tower 256, 128; heads 32 wide; batch 512; Adam, fused. A step is
+One body of DCN-V2's parts: 3 crosses of 128 features beside a tower 256, 128; heads 32 wide; batch 512; Adam, fused. Rows of
+the "large body" have a tower 512, 512, 512, 128, at the same z and heads: what is paid at z is then less of a step. A step is
 forward, balancer, optimizer and, for those that look again, the forward after it. CPU seconds, one thread: the median over
 rounds, taken in turn so that all meet the same machine. "times" is the median over rounds of a step's time by the summed loss's
 of the same round; "throughput" its inverse. TorchJD's rows are its mtl_backward (each loss through its head, then a Jacobian at
@@ -16,7 +17,8 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_PO
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -35,6 +37,7 @@ OURS: dict[str, dict[str, Any]] = {
     "equal": {},
     "uncertainty": {},
     "multibalance": {"warmup": 0},
+    "multibalance, every 4": {"warmup": 0, "every": 4},
     "multibalance, exact": {"warmup": 0, "balance": "exact"},
     "multibalance, at theta": {"warmup": 0, "oracle": "theta"},
     "mgda": {},
@@ -45,14 +48,17 @@ OURS: dict[str, dict[str, Any]] = {
     "marigold": {},
     "marigold, every 4": {"every": 4},
 }
+SMALL, LARGE = (256, 128), (512, 512, 512, 128)
+AT_LARGE = ("equal", "multibalance", "multibalance, every 4", "multibalance, at theta", "marigold", "marigold, every 4")
 Backward = Callable[[Mapping[str, Tensor], Tensor, Reevaluate], object]
 
 
 class Model(nn.Module):
-    def __init__(self, tasks: int):
+    def __init__(self, tasks: int, tower: Sequence[int] = SMALL):
         super().__init__()
-        self.cross, width = CrossNet(FEATURES, 3), FEATURES + 128
-        self.deep = nn.Sequential(nn.Linear(FEATURES, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU())
+        self.cross, width = CrossNet(FEATURES, 3), FEATURES + tower[-1]
+        layers = (nn.Sequential(nn.Linear(*sizes), nn.ReLU()) for sizes in pairwise((FEATURES, *tower)))
+        self.deep = nn.Sequential(*layers)
         self.heads = nn.ModuleList(nn.Sequential(nn.Linear(width, 32), nn.ReLU(), nn.Linear(32, 1)) for _ in range(tasks))
 
     def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -65,9 +71,12 @@ class Model(nn.Module):
 class Timed:
     """make: from the model and the number of tasks to a backward and what follows the step, if anything does."""
 
-    def __init__(self, tasks: int, make: Callable[[Model, int], tuple[Backward, Callable[[Reevaluate], None] | None]]):
+    def __init__(
+        self, tasks: int, make: Callable[[Model, int], tuple[Backward, Callable[[Reevaluate], None] | None]],
+        tower: Sequence[int] = SMALL,
+    ):  # fmt: skip
         with seeded(0, "balancers"):
-            self.model = Model(tasks)
+            self.model = Model(tasks, tower)
             self.x, self.y = torch.randn(BATCH, FEATURES), (torch.rand(BATCH, tasks) < 0.2).float()
         self.optimizer = torch.optim.Adam(self.model.parameters(), 1e-3, fused=True)
         self.backward, self.after = make(self.model, tasks)
@@ -130,6 +139,19 @@ def theirs() -> dict[str, Callable[[Model, int], tuple[Backward, None]]]:
     return {"torchjd mgda, mtl_backward": at_z, "torchjd mgda, backward": at_theta}
 
 
+def compared(of: str, timed: Mapping[str, Timed], rounds: int) -> dict[str, float]:
+    for one in timed.values():
+        one.step()
+    found = [{name: one.seconds() for name, one in timed.items()} for _ in range(rounds)]
+    figures = {}
+    for name in timed:
+        times = statistics.median(one[name] / one["equal"] for one in found)
+        figures[f"{of}, {name}, step_ms"] = round(1e3 * statistics.median(one[name] for one in found), 3)
+        figures[f"{of}, {name}, times"] = round(times, 3)
+        figures[f"{of}, {name}, throughput"] = round(1 / times, 3)
+    return figures
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=7)
@@ -138,15 +160,10 @@ def main() -> None:
     torch.set_num_threads(1)
     figures: dict[str, object] = {"unit": "CPU s", "batch": BATCH, "features": FEATURES}
     for tasks in asked.tasks:
-        timed = {name: Timed(tasks, make) for name, make in ({name: ours(name) for name in OURS} | theirs()).items()}
-        for one in timed.values():
-            one.step()
-        rounds = [{name: one.seconds() for name, one in timed.items()} for _ in range(asked.rounds)]
-        for name in timed:
-            times = statistics.median(one[name] / one["equal"] for one in rounds)
-            figures[f"{tasks} tasks, {name}, step_ms"] = round(1e3 * statistics.median(one[name] for one in rounds), 3)
-            figures[f"{tasks} tasks, {name}, times"] = round(times, 3)
-            figures[f"{tasks} tasks, {name}, throughput"] = round(1 / times, 3)
+        small = {name: Timed(tasks, make) for name, make in ({name: ours(name) for name in OURS} | theirs()).items()}
+        figures |= compared(f"{tasks} tasks", small, asked.rounds)
+        large = {name: Timed(tasks, ours(name), LARGE) for name in AT_LARGE}
+        figures |= compared(f"{tasks} tasks, large body", large, asked.rounds)
     record("balancers", figures)
 
 

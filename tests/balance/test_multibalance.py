@@ -16,7 +16,9 @@ def weights_of(solver, gram):
     return solver(Seen(NAMES, np.ones(2), np.asarray(gram), NAMES))
 
 
-@pytest.mark.parametrize("asked", [{"balance": "exact", "warmup": 0}, {"warmup": 0}, {"oracle": "theta"}, {"reference": "max"}])
+@pytest.mark.parametrize(
+    "asked", [{"balance": "exact", "warmup": 0}, {"warmup": 0}, {"oracle": "theta"}, {"reference": "max"}, {"every": 3}]
+)
 def test_contract(asked):
     check_balancer(lambda: named("multibalance", **asked))
 
@@ -78,5 +80,38 @@ def test_steps_reach_the_exact_answer():
     assert_allclose(shares, shortest(gram), atol=1e-6)
 
 
-def test_resume(tmp_path):
-    check_resume(tmp_path, "multibalance", warmup=2)
+@pytest.mark.parametrize("oracle", ["shared", "theta"])
+def test_between_two_looks_weights_stand_still_and_the_gradient_is_theirs(oracle, monkeypatch):
+    balancer = named("multibalance", balance="none", every=3, oracle=oracle)
+    z, found = losses(Tasks(), rows())
+    looked = balancer.backward(found, z, dict)
+    seen = []
+    monkeypatch.setattr("headrace.balance.oracles._gram", lambda *_: seen.append(1) or np.eye(3))  # type: ignore[func-returns-value]
+    for _ in range(2):
+        model, batch = Tasks(), rows()
+        by_task = explicit(model, batch)
+        z, found = losses(model, {**batch, "like": batch["like"] * 7})
+        by_task["like"] = explicit(model, {**batch, "like": batch["like"] * 7})["like"]
+        assert balancer.backward(found, z, dict) == looked
+        for name, gradient in gradients(model).items():
+            own = name.startswith("heads")
+            wanted = sum((1.0 if own else looked[task]) * by_task[task][name] for task in TASKS)
+            torch.testing.assert_close(gradient, wanted, rtol=1e-6, atol=1e-9)
+    assert not seen
+    model = Tasks()
+    z, found = losses(model, rows())
+    balancer.backward(found, z, dict)
+    assert seen, "the fourth step looks again"
+
+
+def test_a_task_that_was_not_there_at_the_look_keeps_weight_one_until_the_next():
+    balancer = named("multibalance", balance="none", every=2)
+    z, found = losses(Tasks(), rows())
+    first = balancer.backward({task: found[task] for task in ("click", "like")}, z, dict)
+    z, found = losses(Tasks(), rows())
+    assert balancer.backward(found, z, dict) == first | {"buy": 1.0}
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_resume(tmp_path, every):
+    check_resume(tmp_path, "multibalance", warmup=2, every=every)

@@ -35,6 +35,30 @@ def test_the_gradient_is_the_weighted_sum_of_explicit_ones(oracle, heads):
     assert_close(found, wanted(model, heads=heads))
 
 
+@pytest.mark.parametrize("weights", [WEIGHTS, (0.5, 0.0, 2.0), (1.0, 1.0, 1.0)])
+@pytest.mark.parametrize("heads", ["own", "weighted"])
+@pytest.mark.parametrize("oracle", [Shared, Theta])
+def test_unlooked_leaves_the_same_gradient(oracle, heads, weights):
+    model, batch = Tasks(), rows()
+    z, found = losses(model, batch)
+    look = oracle(heads).unlooked(list(found.values()), z)
+    assert look.gram is None
+    look.descend(weights)
+    assert_close(gradients(model), wanted(model, weights, heads))
+
+
+@pytest.mark.parametrize("oracle", [Shared, Theta])
+def test_unlooked_heads_that_share_a_parameter_get_the_sum(oracle):
+    model, batch, found_by = Tasks(), rows(), []
+    for look in (oracle("own"), oracle("own").unlooked):
+        model.zero_grad()
+        z, found = losses(model, batch)
+        tied = [found["click"], found["buy"] + model.heads["click"].weight.square().sum(), found["like"]]
+        look(tied, z).descend(WEIGHTS)
+        found_by.append(gradients(model))
+    assert_close(*found_by)
+
+
 def test_unseen_weighs_whole_losses():
     model, look = descended(Unseen())
     found = gradients(model)

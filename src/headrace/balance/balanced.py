@@ -8,8 +8,8 @@ A solver is called with the losses that can be weighed, by name, so its state ou
   One that sums over micro-batches or ranks leaves nothing out: each of them would have to know of the others;
 - a loss without gradient (no row of it in the batch) keeps weight 1, which moves nothing, and the solver doesn't see it;
 - one loss alone has nothing to be balanced with: weight 1.
-A solver that sees losses alone sees no gradient either: one that is no number reaches the trainer. Those that divide by a loss or
-take its logarithm say `positive`: a loss of 0 is then one without rows, and keeps weight 1 as well.
+A solver that sees losses alone, or rests in this step, sees no gradient: one that is no number reaches the trainer. Those that
+divide by a loss or take its logarithm say `positive`: a loss of 0 is then one without rows, and keeps weight 1 as well.
 
 Solvers' weights sum to about m, so that a rate found for the plain sum is near the right one for all of them.
 """
@@ -42,7 +42,7 @@ class Seen:
 
 
 class Solver(Protocol):
-    """One with state has state_dict and load_state_dict.
+    """One with state has state_dict and load_state_dict. One that looks at some steps alone has `rests`: whether the next is not.
 
     One that looks at the losses again after the step has `looks` (whether after this one) and after(names, before, after); one
     that does so along the gradient, before it, has `probes` (an epsilon, or 0) and probed(names, losses, products).
@@ -63,7 +63,8 @@ class Balanced:
 
     def backward(self, losses: Mapping[str, Tensor], shared: Tensor | None, reevaluate: Reevaluate) -> Mapping[str, float]:
         names, values = list(losses), np.array(torch.stack([loss.detach() for loss in losses.values()]).tolist())
-        look = self.oracle(list(losses.values()), shared)
+        see = self.oracle.unlooked if getattr(self.solver, "rests", False) else self.oracle
+        look = see(list(losses.values()), shared)
         moves = np.array([float(loss.requires_grad) for loss in losses.values()])
         lengths = moves if look.gram is None else look.gram.diagonal()
         finite = (np.isfinite(values) & np.isfinite(lengths)) | self.accumulates

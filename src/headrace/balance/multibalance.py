@@ -8,6 +8,7 @@ Meant for oracle = "shared": gradients at the representation, one backward throu
 batch, so only their lengths and products mean anything from one batch to the next, and only these are averaged. λ stays even
 over the first warmup steps. balance = "none" keeps it even: lengths are levelled and nothing else, as MetaBalance does. decay = 0
 turns the averages off. Ā is divided by its mean diagonal (by which a step gamma is of one size whatever the losses' scale).
+every = k looks at each k-th step alone, and weights stand still in between: those steps cost the plain sum's one backward.
 Cost O(m²) a step ("step") or O(m³) ("exact").
 Use it where losses differ in scale or in how often they occur. Without either, expect the plain sum's result.
 Paper: MultiBalance, arXiv 2411.11871: gradients at the representation, moving averages of their magnitude. The order of the
@@ -30,7 +31,10 @@ from headrace.contracts.config import config
 
 @config
 class MultiBalanceConfig(GramConfig):
-    """reference: the length all gradients are brought to: the mean of theirs, the longest, or that of the loss `main`."""
+    """reference: the length all gradients are brought to: the mean of theirs, the longest, or that of the loss `main`.
+
+    every: steps between two looks; averages and steps on λ are then of looks, warmup of steps.
+    """
 
     balance: Literal["step", "exact", "none"] = "step"
     reference: Literal["mean", "max", "main"] = "mean"
@@ -41,6 +45,7 @@ class MultiBalanceConfig(GramConfig):
     rho: Annotated[float, Ge(0)] = 1e-3
     least: Annotated[float, Ge(0), Le(1)] = 0.05
     warmup: Annotated[int, Ge(0)] = 500
+    every: Annotated[int, Gt(0)] = 1
 
 
 def stepped(shares: Vector, gram: Matrix, *, gamma: float, rho: float, least: float) -> Vector:
@@ -54,17 +59,26 @@ class MultiBalance(GramSolver):
     revision = 1
 
     def __init__(self, config: MultiBalanceConfig):
-        self.config, self.steps, self.shares = config, 0, dict[str, float]()
+        self.config, self.steps, self.shares, self.kept = config, 0, dict[str, float](), dict[str, float]()
         self.lengths, self.grams = Average(config.decay), Average(config.gram_decay)
 
+    @property
+    def rests(self) -> bool:
+        return self.steps % self.config.every > 0
+
     def __call__(self, seen: Seen) -> Vector:
-        assert seen.gram is not None
+        if seen.gram is None:
+            self.steps += 1
+            return np.array([self.kept.get(name, 1.0) for name in seen.names])
         lengths = self.lengths.update(seen.names, np.sqrt(seen.gram.diagonal()))
         scale = self._reference(lengths, seen) / lengths
         gram = update_matrix(self.grams, seen.names, seen.gram * np.outer(scale, scale))
         self.steps += 1
         shares = self._shares(seen, gram / gram.diagonal().mean())
-        return len(scale) * shares * scale
+        weights = len(scale) * shares * scale
+        if self.config.every > 1:
+            self.kept = dict(zip(seen.names, weights.tolist(), strict=True))
+        return weights
 
     def _shares(self, seen: Seen, gram: Matrix) -> Vector:
         m, asked = len(seen.names), self.config
@@ -86,9 +100,9 @@ class MultiBalance(GramSolver):
 
     def state_dict(self) -> dict[str, Any]:
         averages = {"lengths": self.lengths.state_dict(), "grams": self.grams.state_dict()}
-        return averages | {"steps": self.steps, "shares": dict(self.shares)}
+        return averages | {"steps": self.steps, "shares": dict(self.shares), "kept": dict(self.kept)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.lengths.load_state_dict(state["lengths"])
         self.grams.load_state_dict(state["grams"])
-        self.steps, self.shares = state["steps"], dict(state["shares"])
+        self.steps, self.shares, self.kept = state["steps"], dict(state["shares"]), dict(state.get("kept", {}))

@@ -1,12 +1,14 @@
 """What a balancer may see of m losses before it weighs them, and the backward that follows. An oracle knows no solver.
 
     oracle(losses, shared)  ->  Look(gram [m, m], descend);   gram_ij = <g_i, g_j>,   descend(w) leaves sum_i w_i g_i in .grad
+    oracle.unlooked(losses, shared)  ->  Look(None, descend), the same descent, for weights that need no products
 
 Shared: g_i is the gradient at the representation z the losses have in common, [B, ..]. m backwards through the heads, which
 together have the joint one's products, then one through the body. Beside the summed loss: m² / 2 products of size z. Where some
 loss also reaches the body past z, the body's gradient is that of the weighted losses, for one more backward through the heads.
 Theta: g_i is the gradient at the parameters that two losses or more hang on. m whole backwards, m copies of those gradients.
-Unseen: no gradients before the weights; one backward of the weighted sum. What a solver needs it has from the losses.
+Unlooked: one backward of the weighted sum, whatever m; a head's gradient is divided by its weight again where it keeps its own.
+Unseen: no gradients before the weights, ever; what a solver needs it has from the losses.
 Heads: a parameter of one loss alone gets that loss's own gradient, once ("own"), or times the loss's weight ("weighted").
 A weight of None leaves a loss out altogether, so that what is no number in it touches nothing.
 Paper: MultiBalance, arXiv 2411.11871, and MGDA-UB for the gradients at z; that heads keep their own is our reading.
@@ -14,6 +16,7 @@ Paper: MultiBalance, arXiv 2411.11871, and MGDA-UB for the gradients at z; that 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal, Protocol
 
 import numpy as np
@@ -41,11 +44,14 @@ class Look:
 
 class Oracle(Protocol):
     def __call__(self, losses: Sequence[Tensor], shared: Tensor | None) -> Look: ...
+    def unlooked(self, losses: Sequence[Tensor], shared: Tensor | None) -> Look: ...
 
 
 class Unseen:
     def __call__(self, losses: Sequence[Tensor], shared: Tensor | None) -> Look:
         return Look(None, lambda weights: _sum(losses, weights).backward())  # type: ignore[no-untyped-call]
+
+    unlooked = __call__
 
 
 @dataclass(frozen=True)
@@ -53,27 +59,22 @@ class Theta:
     heads: Heads = "own"
 
     def __call__(self, losses: Sequence[Tensor], shared: Tensor | None) -> Look:
-        reached = [leaves(loss) for loss in losses]
-        by = [{id(one) for one in some} for some in reached]
-        every = {id(one): one for some in reached for one in some}
-        common = [one for key, one in every.items() if sum(key in some for some in by) > 1]
-        inside = {id(one) for one in common}
-        own = [[one for one in some if id(one) not in inside] for some in reached]
+        common, own = _common(losses)
         split = [_gradients(loss, [*common, *mine]) for loss, mine in zip(losses, own, strict=True)]
         rows = [torch.cat([g.flatten() for g in some[: len(common)]] or [losses[0].new_zeros(1)]) for some in split]
         apart = [some[len(common) :] for some in split]
         gram = _gram(rows, apart)
 
         def descend(weights: Weights) -> None:
-            total = torch.zeros_like(rows[0])
-            for row, weight in zip(rows, weights, strict=True):
-                if weight is not None:
-                    total.add_(row, alpha=weight)
+            total = _total(rows, weights)
             for one, part in zip(common, torch.split(total, [one.numel() for one in common]) if common else (), strict=True):
                 _add(one, part.view_as(one))
             _descend_heads(own, apart, weights, self.heads)
 
         return Look(gram, descend)
+
+    def unlooked(self, losses: Sequence[Tensor], shared: Tensor | None) -> Look:
+        return Look(None, lambda weights: _descend_at_once(losses, _common(losses)[1], weights, self.heads))
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,7 @@ class Shared:
 
     def __call__(self, losses: Sequence[Tensor], shared: Tensor | None) -> Look:
         z = _in_common(shared)
-        body = leaves(z)
-        inside = {id(one) for one in body}
-        ways = [leaves(loss, upto=z) for loss in losses]
-        past = any(id(one) in inside for some in ways for one in some)
-        own = [[one for one in some if id(one) not in inside] for some in ways]
+        body, own, past = _behind(losses, z)
         split = [_gradients(loss, [z, *mine]) for loss, mine in zip(losses, own, strict=True)]
         rows, apart = [some[0] for some in split], [some[1:] for some in split]
         gram = _gram([row.flatten() for row in rows], apart)
@@ -101,13 +98,32 @@ class Shared:
             if past:
                 torch.autograd.backward(_sum(losses, weights), inputs=body)
                 return
-            total = torch.zeros_like(z)
-            for row, weight in zip(rows, weights, strict=True):
-                if weight is not None:
-                    total.add_(row, alpha=weight)
-            z.backward(total)  # type: ignore[no-untyped-call]
+            z.backward(_total(rows, weights))  # type: ignore[no-untyped-call]
 
         return Look(gram, descend)
+
+    def unlooked(self, losses: Sequence[Tensor], shared: Tensor | None) -> Look:
+        z = _in_common(shared)
+        return Look(None, lambda weights: _descend_at_once(losses, _behind(losses, z)[1], weights, self.heads))
+
+
+def _common(losses: Sequence[Tensor]) -> tuple[list[Tensor], list[list[Tensor]]]:
+    """The parameters that two losses or more hang on, and each loss's own."""
+    reached = [leaves(loss) for loss in losses]
+    by = [{id(one) for one in some} for some in reached]
+    every = {id(one): one for some in reached for one in some}
+    common = [one for key, one in every.items() if sum(key in some for some in by) > 1]
+    inside = {id(one) for one in common}
+    return common, [[one for one in some if id(one) not in inside] for some in reached]
+
+
+def _behind(losses: Sequence[Tensor], z: Tensor) -> tuple[list[Tensor], list[list[Tensor]], bool]:
+    """The parameters below z, each loss's behind it, and whether a loss also reaches the body past z."""
+    body = leaves(z)
+    inside = {id(one) for one in body}
+    ways = [leaves(loss, upto=z) for loss in losses]
+    past = any(id(one) in inside for some in ways for one in some)
+    return body, [[one for one in some if id(one) not in inside] for some in ways], past
 
 
 def _in_common(shared: Tensor | None) -> Tensor:
@@ -125,7 +141,16 @@ def _gradients(loss: Tensor, at: Sequence[Tensor]) -> list[Tensor]:
     if not loss.requires_grad:
         return [torch.zeros_like(one) for one in at]
     found = torch.autograd.grad(loss, list(at), retain_graph=True, allow_unused=True)
+    refuse_sparse(found)
     return [torch.zeros_like(one) if g is None else g for one, g in zip(at, found, strict=True)]
+
+
+def refuse_sparse(gradients: Iterable[Tensor | None]) -> None:
+    if any(one is not None and one.is_sparse for one in gradients):
+        raise ConfigError(
+            "A table's gradient is sparse, and the balancer multiplies whole ones. Set the table's sparse = false, or a balancer "
+            'that looks elsewhere: train.balancer_settings.oracle = "shared" where it has one, or balancer = "equal".'
+        )
 
 
 def _reaches(loss: Tensor, z: Tensor) -> bool:
@@ -139,15 +164,40 @@ def _gram(rows: Sequence[Tensor], apart: Sequence[Sequence[Tensor]]) -> Matrix:
         i, j = np.tril_indices(len(rows))
         gram = np.empty((len(rows), len(rows)))
         gram[i, j] = gram[j, i] = below.tolist()
-        if not float(get_total_norm([g for some in apart for g in some])) < float("inf"):
+        heads = [g.flatten() for some in apart for g in some]
+        if heads and not isfinite(float(torch.cat(heads).sum())):  # one number says that all are finite, for most steps
             for task, some in enumerate(apart):
                 if not float(get_total_norm(some)) < float("inf"):
                     gram[task, task] = np.nan
     return gram
 
 
+def _total(rows: Sequence[Tensor], weights: Weights) -> Tensor:
+    total = torch.zeros_like(rows[0])
+    for row, weight in zip(rows, weights, strict=True):
+        if weight is not None:
+            total.add_(row, alpha=weight)
+    return total
+
+
 def _sum(losses: Sequence[Tensor], weights: Weights) -> Tensor:
     return torch.stack([loss * weight for loss, weight in zip(losses, weights, strict=True) if weight is not None]).sum()
+
+
+def _descend_at_once(losses: Sequence[Tensor], own: Sequence[Sequence[Tensor]], weights: Weights, heads: Heads) -> None:
+    """A head that weighs nothing, or shares parameters, would not have its own gradient back by a division: it gets it apart."""
+    divides = len({id(one) for some in own for one in some}) == sum(map(len, own)) and 0.0 not in weights
+    apart = [] if divides or heads == "weighted" else [_gradients(*pair) for pair in zip(losses, own, strict=True)]
+    _sum(losses, weights).backward()  # type: ignore[no-untyped-call]
+    if apart:
+        for one in (one for some in own for one in some):
+            one.grad = None
+        _descend_heads(own, apart, weights, heads)
+    elif heads == "own":
+        for some, weight in zip(own, weights, strict=True):
+            found = [one.grad for one in some if one.grad is not None]
+            if found and weight is not None and weight != 1.0:
+                torch._foreach_div_(found, weight)
 
 
 def _descend_heads(own: Sequence[Sequence[Tensor]], apart: Sequence[Sequence[Tensor]], weights: Weights, heads: Heads) -> None:

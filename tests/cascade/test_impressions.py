@@ -21,12 +21,9 @@ HOUR = 3_600_000_000
 WINDOW = 2 * HOUR
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    toml = write_shown_shop(tmp_path_factory.mktemp("shown"))
-    folder = toml.parent / "run"
-    build(toml, folder, name="shown")
-    return folder
+@pytest.fixture
+def built(shown_built):
+    return shown_built
 
 
 @pytest.fixture
@@ -65,7 +62,7 @@ def test_nothing_at_or_after_the_cut_reaches_training(pipeline):
     rows = lists.requests.history.rows()
     assert (lists.requests.history.at_us < lists.requests.at_us[rows]).all()
     assert lists.requests.at_us.max() + WINDOW <= pipeline.cuts.test_us
-    tables, task, (start, cut) = pipeline.tables.path, pipeline.plan.task_of("rank"), pipeline.window("rank")
+    tables, task, (start, cut) = pipeline.tables.path, pipeline.plan.tasks_of("rank"), pipeline.window("rank")
     whole = Impressions.between(tables, pipeline.log, task, start, cut, 10**6)
     early = pipeline.graph.store.root / "early"
     early.mkdir()
@@ -171,7 +168,7 @@ def test_a_calibrated_ranker_is_measured_before_and_after_and_serves_what_it_was
 
 def test_a_sample_of_requests_keeps_their_lists_whole(pipeline):
     start, end = pipeline.window("rank")
-    task, tables = pipeline.plan.task_of("rank"), pipeline.tables.path
+    task, tables = pipeline.plan.tasks_of("rank"), pipeline.tables.path
     some, every = (Impressions.between(tables, pipeline.log, task, start, end, most) for most in (7, 10**6))
     assert len(some) == 7
     assert some.counts == every.counts
@@ -206,8 +203,8 @@ def test_consent_holds(pipeline, tmp_path):
     users = pl.read_parquet(tmp_path / "users.parquet").with_columns(consent_train=pl.col("user_id") != "c3")
     users.write_parquet(tmp_path / "users.parquet")
     start, end = pipeline.window("rank")
-    found = Impressions.between(tmp_path, pipeline.log, pipeline.plan.task_of("rank"), start, end, 10**6)
-    everyone = Impressions.between(pipeline.tables.path, pipeline.log, pipeline.plan.task_of("rank"), start, end, 10**6)
+    found = Impressions.between(tmp_path, pipeline.log, pipeline.plan.tasks_of("rank"), start, end, 10**6)
+    everyone = Impressions.between(pipeline.tables.path, pipeline.log, pipeline.plan.tasks_of("rank"), start, end, 10**6)
     assert set(everyone.users) - set(found.users) == set(pipeline.log.users.encode(["c3"]))
 
 

@@ -7,7 +7,7 @@ import pytest
 from headrace.contracts.errors import DataError
 from headrace.contracts.rng import rng
 from headrace.evaluate.pointwise import auc, calibration_ratio, ece, gauc, log_loss, normalized_entropy
-from headrace.evaluate.predictions import METRICS, ORDER, compare_predictions
+from headrace.evaluate.predictions import METRICS, ORDER, WEIGHTED, compare_predictions
 
 N = 1200
 STREAM = rng(0, "impressions")
@@ -76,12 +76,33 @@ def test_scores_that_are_no_probabilities_have_an_order_alone():
     assert rows == same
 
 
+def test_a_weight_counts_an_impression_so_many_times():
+    times = rng(1, "times").integers(0, 4, N)
+    again = np.repeat(np.arange(N), times)
+    many = {name: p[again] for name, p in PREDICTIONS.items()}
+    repeated = compare_predictions(many, LABELS[again], USERS[again], metrics=WEIGHTED, **WHERE)
+    weighted = compare_predictions(PREDICTIONS, LABELS, USERS, metrics=WEIGHTED, weights=times, **WHERE)
+    assert len(repeated) == len(weighted) == 12
+    for one, other in zip(weighted, repeated, strict=True):
+        assert (one.method, one.metric, one.n) == (other.method, other.metric, other.n)
+        for name in ("value", "lo", "hi", "diff", "diff_lo", "diff_hi", "p"):
+            assert getattr(one, name) == pytest.approx(getattr(other, name), abs=1e-12)
+
+
 @pytest.mark.parametrize(
     ("ask", "says"),
     [
         (lambda: compare_predictions({"a": TRUTH}, LABELS, USERS, **WHERE), 'baseline "truth" is not a run'),
         (lambda: compare_predictions({"truth": TRUTH * 9}, LABELS, USERS, **WHERE), "expected a probability"),
         (lambda: compare_predictions({"truth": TRUTH}, LABELS, USERS, **{**WHERE, "slices": {"s": USERS}}), "bool mask"),
+        (
+            lambda: compare_predictions({"truth": TRUTH}, LABELS, USERS, weights=TRUTH, **WHERE),
+            "auc, ece, gauc are not given",
+        ),
+        (
+            lambda: compare_predictions({"truth": TRUTH}, LABELS, USERS, metrics=WEIGHTED, weights=-TRUTH, **WHERE),
+            "expected 1,200 finite numbers of 0 or more",
+        ),
     ],
 )
 def test_what_is_refused(ask, says):

@@ -33,7 +33,7 @@ from headrace.evaluate.rows import Row
 RECALLED = "recalled"
 Losses = list[tuple[str, int, float]]
 _AT_ONCE = 256
-_REVISION = 3
+_REVISION = 4
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,20 @@
 """Where a ranker learns from impressions: its scores held against what became of the impressions of the test window.
 
-Rows of stage "rank", under a split that says so, since they are about other requests than the rest of the report: what the log's
-own policies chose to show, not what this cascade would. Baseline: the share of positives among the impressions of training, the
-same for each, so its AUC and GAUC are one half and its NE is near 1. A scorer whose scores are no probabilities has rows of
-order alone. A ranker that is calibrated has rows of what it says before and of what is served.
+Rows of stage "rank", under splits that say so, since they are about other requests than the rest of the report: what the log's
+own policies chose to show and what they chose it from (`tested`), not what this cascade would show. Of several tasks each has
+its rows, the main one's impressions first. A scorer whose scores are no probabilities has rows of order alone, of impressions. A
+ranker that is calibrated has rows of what it says before and of what is served; a calibration is of the main task.
 """
 
-from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from headrace.cascade.pipeline import Pipeline
 from headrace.cascade.plan import Plan
-from headrace.cascade.scoring import propose, with_pairs
-from headrace.cascade.shown import Impressions
-from headrace.cascade.validation import logits_for, probabilities
-from headrace.contracts.lists import CandidateLists
-from headrace.contracts.requests import Candidates, Float64, Requests
+from headrace.cascade.tested import Tested, tested
+from headrace.cascade.validation import probabilities
+from headrace.contracts.requests import Float64
 from headrace.data.labels import TaskConfig
 from headrace.evaluate.charts import Reliability, reliability
-from headrace.evaluate.predictions import METRICS, ORDER, compare_predictions
 from headrace.evaluate.rows import Row
 
 BASE_RATE = "base rate"
@@ -32,70 +26,61 @@ def served(plan: Plan) -> str:
     return plan.rank.use if plan.rank.calibrate is None else f"{plan.rank.use}, {plan.rank.calibrate}"
 
 
+def served_rows(plan: Plan, rows: list[Row]) -> list[Row]:
+    """Of `measure_impressions`: what the cascade serves, on impressions of the main task."""
+    return [row for row in rows if row.method == served(plan) and row.split == rows[0].split]
+
+
 def measure_impressions(pipeline: Pipeline) -> tuple[list[Row], dict[str, Any], list[Reliability]]:
     """Rows, a group of facts for each scorer that learns from impressions, and curves of what gives probabilities; none where
     none does."""
-    groups = {}
+    groups: dict[str, Any] = {}
     for stage in pipeline.scoring_stages:
-        task = pipeline.plan.task_of(stage)
-        if task is not None:
-            counts = pipeline.candidate_lists(stage).manifest.metrics
-            groups[f"impressions to {stage}"] = _facts(getattr(pipeline.plan, stage).task, task, counts)
-    task = pipeline.plan.task_of(_STAGE)
-    if task is None:
+        counts = pipeline.candidate_lists(stage).manifest.metrics
+        for name, task in pipeline.plan.tasks_of(stage).items():
+            of_task = counts.get("tasks", {}).get(name, counts)
+            groups[_group(pipeline.plan, stage, name)] = _facts(name, task, of_task)
+    if not pipeline.plan.tasks_of(_STAGE):
         return [], groups, []
-    plan, cuts = pipeline.plan, pipeline.cuts
-    shown = Impressions.between(
-        pipeline.tables.path, pipeline.log, task, cuts.asked_us, cuts.last_us + 1, plan.evaluate.most_requests
-    )
-    groups[f"impressions to {_STAGE}"]["tested on"] = _told(shown.counts, task, "the log's end")
-    if not len(shown):
+    found = tested(pipeline)
+    for name, task in pipeline.plan.tasks_of(_STAGE).items():
+        group = groups[_group(pipeline.plan, _STAGE, name)]
+        group["tested on"] = _told(found.shown.of_tasks.get(name, found.shown.counts), task, "the log's end")
+        group["what it was drawn from"] = _drawn(found, name)
+    if not len(found.shown):
         return [], groups, []
-    lists, predictions = _predicted(pipeline, shown)
-    assert lists.known is not None
-    users = np.broadcast_to(lists.requests.users[:, None], lists.known.shape)[lists.known]
-    rows = compare_predictions(
-        predictions,
-        lists.label[lists.known],
-        users,
-        stage=_STAGE,
-        split=f"{pipeline.split_name}, impressions of {plan.rank.task}",
-        baseline=BASE_RATE,
-        metrics=METRICS if _probable(pipeline) else ORDER,
-        seed=plan.evaluate.seed,
-        resamples=plan.evaluate.resamples,
-    )
-    curves = {name: p for name, p in predictions.items() if name != BASE_RATE} if _probable(pipeline) else {}
-    return rows, groups, [reliability(name, lists.label[lists.known], p) for name, p in curves.items()]
+    predictions = _predicted(pipeline, found)
+    rows: list[Row] = []
+    for name, methods in predictions.items():
+        rows += found.rows(methods, name, baseline=BASE_RATE, probable=_probable(pipeline))
+    curves = [] if not _probable(pipeline) else [
+        reliability(method if name == found.tasks[0] else f"{method}, {name}", found.label(name), p)
+        for name, methods in predictions.items() for method, p in methods.items() if method != BASE_RATE
+    ]  # fmt: skip
+    return rows, groups, curves
 
 
-def _predicted(pipeline: Pipeline, shown: Impressions) -> tuple[CandidateLists, dict[str, Float64]]:
-    """The impressions among what the served cascade proposes, and each method's prediction of the known ones."""
-    cascade, plan = pipeline.cascade(), pipeline.plan
-    *before, ranking = cascade.scorings
-
-    def proposing(part: Requests, asked: Candidates) -> Candidates:
-        return propose(cascade.retrievers, part, cascade.k, cascade.allowed(part), asked)
-
-    def progress(done: int, of: int) -> None:
-        pipeline.graph.progress("impressions", done, of)
-
-    requests = pipeline.requests_of(shown.users, shown.at_us)
-    lists = shown.lists(requests, proposing, before, pipeline.feature_object, progress)
-    lists = replace(lists, candidates=with_pairs(pipeline.feature_object, requests, lists.candidates))
-    every = logits_for(ranking.scorer, lists)
-    logits = every[lists.known]
-    trained = pipeline.candidate_lists(_STAGE).manifest.metrics
-    rate = trained["positive"] / trained["labelled"]
-    mine = probabilities(logits) if _probable(pipeline) else logits.astype(np.float64)
-    predictions = {BASE_RATE: np.full(len(mine), rate), plan.rank.use: mine}
-    if ranking.calibrated is not None:
-        predictions[served(plan)] = probabilities(ranking.calibrated(every, requests)[lists.known])
-    return lists, predictions
+def _predicted(pipeline: Pipeline, found: Tested) -> dict[str, dict[str, Float64]]:
+    """task -> method -> its prediction of each impression whose label is known."""
+    ranking, plan = pipeline.scoring(_STAGE), pipeline.plan
+    predictions = {}
+    for name, logits in found.of_tasks(ranking.scorer).items():
+        known = found.known(name)
+        mine = probabilities(logits[known]) if _probable(pipeline) else logits[known].astype(float)
+        predictions[name] = {BASE_RATE: found.base_rate(name), plan.rank.use: mine}
+        if ranking.calibrated is not None and name == found.tasks[0]:
+            after = ranking.calibrated(logits, found.lists.requests)
+            predictions[name][served(plan)] = probabilities(after[known])
+    return predictions
 
 
 def _probable(pipeline: Pipeline) -> bool:
-    return bool(getattr(pipeline.scoring(_STAGE).scorer, "probabilities", False))
+    """Whether each task's logit is one of a probability: of several tasks it is, even where their worth together orders."""
+    return len(pipeline.plan.rank.tasks) > 1 or bool(getattr(pipeline.scoring(_STAGE).scorer, "probabilities", False))
+
+
+def _group(plan: Plan, stage: str, task: str) -> str:
+    return f"impressions to {stage}" + (f", {task}" if len(plan.tasks_of(stage)) > 1 else "")
 
 
 def _facts(name: str, task: TaskConfig, counts: dict[str, int]) -> dict[str, str]:
@@ -112,4 +97,17 @@ def _told(counts: dict[str, int], task: TaskConfig, end: str) -> str:
     return (
         f"{counts['labelled']:,} impressions, {counts['positive']:,} positive; {counts['censored']:,} more are censored: they "
         f"were shown less than {task.window_h:g} hours before {end}"
+    )
+
+
+def _drawn(found: Tested, task: str) -> str:
+    first, weighed = found.first_slots(task)
+    if not first.any():
+        return (
+            "not known: no impression of a first slot has a propensity of a policy that leaves something to chance, so there are "
+            "no rows of it"
+        )
+    return (
+        f"{first.sum():,} impressions of first slots, weighed by 1 / propensity, say as much as {weighed.effective:,.0f} "
+        f"of equal weight; {weighed.cut:,} weights are cut at {weighed.most:.3g} times the mean"
     )

@@ -24,7 +24,7 @@ from headrace.cascade.join import stacked
 from headrace.cascade.plan import trusted
 from headrace.cascade.proposing import Proposing
 from headrace.cascade.scoring import Scoring, propose, score, with_pairs
-from headrace.cascade.shown import Impressions, need_positive, proposed_share
+from headrace.cascade.shown import Impressions, need_positives, proposed_share
 from headrace.cascade.steering import Steering
 from headrace.cascade.validation import newest_apart, recall_of, value_of_ranker
 from headrace.contracts.config import as_dict
@@ -63,9 +63,11 @@ class Pipeline(Proposing):
         most = getattr(self.plan, stage).most_requests
         config = {"k": self.plan.retrieve.k, "window": [start, end], "most_requests": most,
                   "keep": [getattr(self.plan, one).keep for one in before], "seen_items": self.plan.page.seen_items}  # fmt: skip
-        task = self.plan.task_of(stage)
-        if task is not None:
-            config["task"] = as_dict(task)
+        tasks = self.plan.tasks_of(stage)
+        if len(tasks) == 1:
+            config["task"] = as_dict(next(iter(tasks.values())))
+        elif tasks:
+            config["tasks"] = [[name, as_dict(task)] for name, task in tasks.items()]
 
         def make(draft: Draft) -> None:
             retrievers = {name: self.load_retriever(name, final=False) for name in self.plan.retrieve.use}
@@ -77,7 +79,7 @@ class Pipeline(Proposing):
             def progress(done: int, of: int) -> None:
                 self.graph.progress(f"candidates to {stage}", done, of)
 
-            if task is None:
+            if not tasks:
                 requests, answers = self.requests(start, end, most)
                 found = []
                 for rows, part in requests.chunks(_AT_ONCE):
@@ -86,15 +88,17 @@ class Pipeline(Proposing):
                 lists = CandidateLists.of(requests, stacked(found), answers)
                 draft.metrics = {"requests": len(requests), "recall": recall_of(lists.candidates, requests, answers)}
             else:
-                shown = Impressions.between(self.tables.path, self.log, task, start, end, most)
-                need_positive(shown, task, f"{self.plan.where} [{stage}]")
+                shown = Impressions.between(self.tables.path, self.log, tasks, start, end, most)
+                need_positives(shown, tasks, f"{self.plan.where} [{stage}]")
                 requests = self.requests_of(shown.users, shown.at_us)
                 lists = shown.lists(requests, proposing, scorings, self.feature_object, progress)
                 recall = proposed_share(lists, self.plan.retrieve.use)
                 draft.metrics = {"requests": len(requests), "recall": recall, **shown.counts}
+                draft.metrics |= {"tasks": shown.of_tasks} if shown.of_tasks else {}
             save_arrays(draft.path / "lists.safetensors", {
                 "users": requests.users, "at_us": requests.at_us, "items": lists.candidates.items, "label": lists.label,
                 **({} if lists.known is None else {"known": lists.known}),
+                **{f"task.{name}": label for name, label in lists.tasks.items()},
                 **{f"score.{name}": scores for name, scores in lists.candidates.scores.items()},
             })  # fmt: skip
 
@@ -107,7 +111,9 @@ class Pipeline(Proposing):
         names = [*self.plan.retrieve.use, *self.scoring_stages[: self.scoring_stages.index(stage)]]
         candidates = Candidates(arrays["items"], {n: arrays[f"score.{n}"] for n in names})
         with_features = with_pairs(self.feature_object, requests, candidates)
-        return CandidateLists(requests, with_features, arrays["label"], arrays.get("known"))
+        asked = self.plan.tasks_of(stage)
+        tasks = {name: arrays[f"task.{name}"] for name in asked} if len(asked) > 1 else {}
+        return CandidateLists(requests, with_features, arrays["label"], arrays.get("known"), tasks)
 
     def scorer(self, stage: str) -> Artifact:
         """Trained on the earlier part of its window, stopped by the later one."""

@@ -11,6 +11,7 @@ from headrace.cascade.calibrated import need_probabilities
 from headrace.cascade.ids_section import Ids, ids_section, need_item_vectors
 from headrace.cascade.preferences_section import Written, preferences_section
 from headrace.cascade.sections import Evaluate, Page, Prerank, Rank, Retrieve
+from headrace.cascade.tasks_section import check_calibrated, check_several, check_tasks, tasks_section
 from headrace.contracts.config import parse
 from headrace.contracts.errors import ConfigError, listed, nearest
 from headrace.contracts.kinds import Kind
@@ -57,10 +58,14 @@ class Plan:
     def of(self, stage: str, name: str) -> Mapping[str, Any]:
         return self.settings.get(stage, {}).get(name, {})
 
-    def task_of(self, stage: str) -> TaskConfig | None:
-        """What a scorer learns from impressions; None: it learns from proposals."""
+    def tasks_of(self, stage: str) -> dict[str, TaskConfig]:
+        """What a scorer learns from impressions, the main task first; none: it learns from proposals."""
         asked = getattr(self, stage)
-        return self.tasks[asked.task] if asked.learn_from == "impressions" else None
+        return {name: self.tasks[name] for name in asked.tasks} if asked.learn_from == "impressions" else {}
+
+    def task_of(self, stage: str) -> TaskConfig | None:
+        """The main one; None: the stage learns from proposals."""
+        return next(iter(self.tasks_of(stage).values()), None)
 
     def needs_of(self, retriever: str) -> set[str]:
         """The artifacts that a retriever reads."""
@@ -120,7 +125,7 @@ def plan_from(values: Mapping[str, Any], *, where: str, folder: Path) -> Plan:
         page=page,
         evaluate=parse(Evaluate, values.get("evaluate", {}), where=f"{where} [evaluate]"),
         serve=parse(ServeConfig, values.get("serve", {}), where=f"{where} [serve]"),
-        tasks=_tasks(values.get("tasks", {}), kinds, where),
+        tasks=tasks_section(values.get("tasks", {}), kinds, where),
         settings={"retrieve": retrievers, "prerank": prerankers, "rank": rankers, "page": pages, "ids": quantisers},
         seed=values.get("seed", 0),
     )
@@ -131,51 +136,17 @@ def plan_from(values: Mapping[str, Any], *, where: str, folder: Path) -> Plan:
     if prerank.use is not None:
         _check(prerank.use, plan.of("prerank", prerank.use), PRERANKERS, f"{where} [prerank]")
     _check(rank.use, plan.of("rank", rank.use), RANKERS, f"{where} [rank]")
+    for asked, stage in ((prerank, "prerank"), (rank, "rank")):
+        check_tasks(asked, plan.tasks, shown=bool(plan.data.dataset or plan.data.candidates), where=f"{where} [{stage}]")
+    ranker = component_class(rank.use, RANKERS, f"{where} [rank]", trusted(plan))
+    check_several(rank, ranker, RANKERS, f"{where} [rank]")
     if rank.calibrate is not None:
-        kind = component_class(rank.use, RANKERS, f"{where} [rank]", trusted(plan))
-        need_probabilities(kind(settings_of(kind, plan.of("rank", rank.use), where)), f"{where} [rank]")
-    for stage in ("prerank", "rank"):
-        _check_task(plan, stage)
+        chosen = settings_of(ranker, plan.of("rank", rank.use), where)
+        check_calibrated(rank, chosen, f"{where} [rank]")
+        need_probabilities(ranker(chosen), f"{where} [rank]")
     _check(page.use, plan.of("page", page.use), PAGES, f"{where} [page]")
     _check(ids.method, plan.of("ids", ids.method), QUANTISERS, f"{where} [ids]")
     return plan
-
-
-def _tasks(section: Mapping[str, Any], kinds: Mapping[str, Kind], where: str) -> dict[str, TaskConfig]:
-    found = {}
-    for name, values in section.items():
-        if not isinstance(values, Mapping):
-            raise ConfigError(f"{where}: [tasks] {name} is {values!r}, expected a section [tasks.{name}].")
-        found[name] = task = parse(TaskConfig, values, where=f"{where} [tasks.{name}]")
-        if kinds and task.event not in kinds:
-            raise ConfigError(
-                f'{where} [tasks.{name}]: event = "{task.event}" is not declared.{nearest(task.event, kinds)} '
-                f"Declared kinds: {listed(kinds)}."
-            )
-    return found
-
-
-def _check_task(plan: Plan, stage: str) -> None:
-    """What a stage learns is there to be learned."""
-    asked, where = getattr(plan, stage), f"{plan.where} [{stage}]"
-    if asked.learn_from == "proposals":
-        if asked.task is not None:
-            raise ConfigError(
-                f'{where}: task = "{asked.task}" is of impressions, and learn_from is "proposals". '
-                'Set learn_from = "impressions".'
-            )
-        return
-    if asked.task is None:
-        raise ConfigError(
-            f'{where}: learn_from = "impressions" needs a task. Name one of: {listed(plan.tasks) or "[tasks.NAME]"}.'
-        )
-    if asked.task not in plan.tasks:
-        raise ConfigError(
-            f'{where}: task = "{asked.task}" is not a task.{nearest(asked.task, plan.tasks)} '
-            f"Tasks: {listed(plan.tasks) or 'none; add [tasks.' + asked.task + ']'}."
-        )
-    if plan.data.dataset is None and plan.data.candidates is None:
-        raise ConfigError(f'{where}: learn_from = "impressions" needs what was shown: [data] requests and candidates.')
 
 
 def trusted(plan: Plan) -> tuple[str, ...]:

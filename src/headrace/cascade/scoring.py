@@ -78,14 +78,18 @@ def scored(
 
 
 def logits_of(scorer: Any, requests: Requests, candidates: Candidates) -> Float32:
-    """What a scorer makes of each candidate, in its place [R, C]; NaN where there is none."""
+    """What a scorer makes of each candidate, in its place [R, C], NaN where there is none. Of several: what it orders by."""
+    return next(iter(all_logits_of(scorer, requests, candidates).values()))
+
+
+def all_logits_of(scorer: Any, requests: Requests, candidates: Candidates) -> dict[str, Float32]:
+    """By task, [R, C] each; first what the scorer orders by."""
     seen, pairs = [name for name in candidates.scores if name not in _SAID_BY_NONE], pairs_in(scorer.candidate_schema)
     with torch.inference_mode():
         state = scorer.user(_where(user_batch(requests, scorer.schema), scorer))
         outputs = scorer.score(state, _where(candidate_batch(candidates, seen, pairs), scorer))
-    logits = next(iter(outputs.logits.values())).cpu().numpy()
-    found: Float32 = np.where(candidates.there, logits, np.nan).astype(np.float32)
-    return found
+    there = candidates.there
+    return {name: np.where(there, logits.cpu().numpy(), np.nan).astype(np.float32) for name, logits in outputs.logits.items()}
 
 
 def _where(batch: Batch, scorer: Any) -> Batch:

@@ -11,6 +11,11 @@ from headrace.evaluate.ranking import parse_metric
 LearnFrom = Literal["proposals", "impressions"]
 
 
+def named(task: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """The tasks of a stage, the main one first."""
+    return (task,) if isinstance(task, str) else task or ()
+
+
 @config
 class Retrieve:
     """use: the retrievers whose proposals are joined. k: how many each proposes.
@@ -33,27 +38,36 @@ class Prerank:
     learn_from: LearnFrom = "proposals"
     task: str | None = None
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return named(self.task)
+
 
 @config
 class Rank:
     """keep: the page is chosen from the best so many. most_requests: steps to learn from, a seeded sample of more.
 
     learn_from: which of what the retrievers propose was the next step's, or what became of items that were shown. task: the
-    [tasks.NAME] that says what is to become of them. calibrate: how a pointwise ranker's scores are made probabilities that
-    hold, on the part of its window that stops its training; calibrate_by: a feature of users with a shift a value.
+    [tasks.NAME] that says what is to become of them, or several, the main one first. calibrate: how a pointwise ranker's scores
+    (of the main task) are made probabilities that hold, on the part of its window that stops its training; calibrate_by: a
+    feature of users with a shift a value.
     """
 
     use: str = "dcnv2"
     keep: Annotated[int, Gt(0)] = 50
     most_requests: Annotated[int, Gt(0)] = 20_000
     learn_from: LearnFrom = "proposals"
-    task: str | None = None
+    task: str | tuple[str, ...] | None = None
     calibrate: Literal["platt", "isotonic", "beta"] | None = None
     calibrate_by: str | None = None
 
     def __post_init__(self) -> None:
         if self.calibrate_by is not None and self.calibrate is None:
             raise ConfigError(f'calibrate_by = "{self.calibrate_by}" shifts what calibrate makes. Set calibrate = "platt".')
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return named(self.task)
 
 
 @config

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from headrace.cascade.evaluation import test_requests
-from headrace.cascade.impressions import measure_impressions, served
+from headrace.cascade.impressions import measure_impressions, served_rows
 from headrace.cascade.judge import Judge
 from headrace.contracts.requests import Float64, Int32, Requests
 from headrace.data.labels import TaskConfig
@@ -70,9 +70,9 @@ def offline(candidate: Opened, live: Opened) -> list[Row]:
 
 
 def scorer(candidate: Opened) -> list[Row]:
-    """Of the candidate's ranker as it serves, on impressions; not the base rate's, whose ratio is always near 1."""
-    rows, name = measure_impressions(candidate.pipeline)[0], served(candidate.pipeline.plan)
-    return [replace(row, method=candidate.name) for row in rows if row.method == name]
+    """Of the candidate's ranker as it serves, on impressions of its main task; not the base rate's, always near 1."""
+    rows = served_rows(candidate.pipeline.plan, measure_impressions(candidate.pipeline)[0])
+    return [replace(row, method=candidate.name) for row in rows]
 
 
 def off_policy(candidate: Opened, live: Opened, settings: FlyConfig) -> Estimate | None:
@@ -102,7 +102,7 @@ def off_policy(candidate: Opened, live: Opened, settings: FlyConfig) -> Estimate
 
 def reward_task(candidate: Opened, settings: FlyConfig) -> TaskConfig | None:
     plan = candidate.pipeline.plan
-    name = settings.task or plan.rank.task or next(iter(plan.tasks), None)
+    name = settings.task or next(iter((*plan.rank.tasks, *plan.tasks)), None)
     return None if name is None else plan.tasks[name]
 
 

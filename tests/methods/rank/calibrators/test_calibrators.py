@@ -12,8 +12,8 @@ from headrace.methods.rank.calibrators import CALIBRATORS
 from headrace.methods.rank.calibrators.beta import Beta, BetaConfig
 from headrace.methods.rank.calibrators.by_segment import BySegment
 from headrace.methods.rank.calibrators.isotonic import pooled
-from headrace.methods.rank.calibrators.logistic import smoothed
 from headrace.methods.rank.calibrators.platt import Platt, PlattConfig
+from headrace.optim.logistic import smoothed
 from headrace.testing.stored import check_stored
 
 NAMES = sorted(CALIBRATORS)

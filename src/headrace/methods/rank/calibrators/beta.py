@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from headrace.contracts.config import config
 from headrace.contracts.requests import Float64
-from headrace.methods.rank.calibrators.logistic import checked, fitted
+from headrace.methods.rank.calibrators.rows import checked
+from headrace.optim.logistic import fitted
 
 
 @config

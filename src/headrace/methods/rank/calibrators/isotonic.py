@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from headrace.contracts.config import config
 from headrace.contracts.requests import Float64, Int64
-from headrace.methods.rank.calibrators.logistic import checked
+from headrace.methods.rank.calibrators.rows import checked
 
 
 @config

@@ -1,4 +1,4 @@
-"""Logistic regression of a few columns, by Newton's method: what `platt` and `beta` are made of.
+"""Logistic regression of a few columns, by Newton's method: what calibrations of scores are made of.
 
     w = argmin  -sum_n t_n log sigmoid(x_n · w) + (1 - t_n) log(1 - sigmoid(x_n · w)),    all of w but the last at least 0
     t = (positives + 1) / (positives + 2) for a positive, 1 / (negatives + 2) for a negative
@@ -10,7 +10,6 @@ Shapes: columns [N, K], labels [N] in [0, 1]. Cost O(N K²) a step, some ten ste
 
 import numpy as np
 
-from headrace.contracts.errors import DataError
 from headrace.contracts.requests import Bool, Float64
 
 _STEPS, _HALVINGS = 100, 30
@@ -34,26 +33,6 @@ def smoothed(labels: Float64) -> Float64:
     low, high = 1 / (len(labels) - positives + 2), (positives + 1) / (positives + 2)
     targets: Float64 = low + labels * (high - low)
     return targets
-
-
-def checked(logits: Float64, labels: Float64) -> tuple[Float64, Float64]:
-    """As float64 [N] each, or an error that says what is wrong with them."""
-    logits, labels = np.asarray(logits, np.float64), np.asarray(labels, np.float64)
-    if logits.shape != labels.shape or logits.ndim != 1:
-        raise DataError(f"calibrate: logits are {logits.shape} and labels {labels.shape}; expected one of each a row.")
-    for name, values, fine, wanted in (
-        ("logits", logits, np.isfinite(logits), "a finite number"),
-        ("labels", labels, (labels >= 0) & (labels <= 1), "0, 1 or what lies between"),
-    ):
-        if not fine.all():
-            row = int(fine.argmin())
-            raise DataError(f"calibrate: row {row} of {name} is {values[row]}; expected {wanted}.")
-    if not 0 < labels.sum() < len(labels):
-        raise DataError(
-            f"calibrate: {labels.sum():g} of the {len(labels):,} rows that are held out are positive, and a rate needs both "
-            "classes. Raise most_requests or the window's share in [split], or leave calibrate out."
-        )
-    return logits, labels
 
 
 def _newton(x: Float64, targets: Float64, used: Bool) -> Float64:

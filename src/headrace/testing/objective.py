@@ -27,7 +27,8 @@ def check_objective(objective: Objective, model: Any, batch: Batch, *, artifacts
         found, wanted = dict(objective.counts(batch)), {name: loss.count for name, loss in losses.items()}
         expect(found == wanted, f"counts(batch) says {found}, the losses say {wanted}.")
     for name, tensor in batch.items():
-        expect(tensor.equal(given[name]), f'The objective changed the batch\'s "{name}".')
+        same = tensor.nan_to_num(nan=-1.0).equal(given[name].nan_to_num(nan=-1.0))  # a label that is not known is itself
+        expect(same, f'The objective changed the batch\'s "{name}".')
 
     again = _losses(objective, model, batch, artifacts)
     for name, loss in losses.items():

@@ -4,6 +4,10 @@ RANKERS = {
     "dcnv2": "headrace.methods.rank.dcnv2:DCNv2",
     "din": "headrace.methods.rank.din:DIN",
     "dlrm": "headrace.methods.rank.dlrm:DLRM",
+    "esmm": "headrace.methods.rank.esmm:ESMM",
     "lambdamart": "headrace.methods.rank.lambdamart:LambdaMART",
     "masknet": "headrace.methods.rank.masknet:MaskNet",
+    "mmoe": "headrace.methods.rank.mmoe:MMoE",
+    "ple": "headrace.methods.rank.ple:PLE",
+    "shared_bottom": "headrace.methods.rank.shared_bottom:SharedBottom",
 }

@@ -37,6 +37,7 @@ from headrace.methods.page.explore import Rule
 from headrace.methods.prerank import PRERANKERS
 from headrace.methods.rank import RANKERS
 from headrace.methods.retrieve import RETRIEVERS
+from headrace.nn.tables import TableConfig
 from headrace.objectives.choice import Perturb
 
 PAGE = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text()
@@ -108,6 +109,14 @@ def test_every_key_of_perturbed_views_is_on_the_page_with_its_default():
     assert parse(Perturb, shown, where="docs") == Perturb()
     commented = re.findall(r"^# (\w+) = ", found[1], re.MULTILINE)
     assert {*shown, *commented} == {field.name for field in dataclasses.fields(Perturb)}
+
+
+def test_every_key_of_a_table_of_items_is_on_the_page_with_its_default():
+    found = re.search(r"```toml table.toml\n(.*?)```", PAGE, re.DOTALL)
+    assert found is not None
+    shown = tomllib.loads(found[1])
+    assert parse(TableConfig, shown, where="docs") == TableConfig()
+    assert list(shown) == [field.name for field in dataclasses.fields(TableConfig)]
 
 
 def test_every_key_of_a_way_to_semantic_ids_is_on_the_page_with_its_default():

@@ -9,6 +9,7 @@ from headrace.contracts.batch import check_batch
 from headrace.nn.fields import FieldEmbeddings, FieldShapes, log_popularity
 from headrace.nn.seeded import seeded
 from headrace.nn.state import arrays_of, load_arrays_into
+from headrace.nn.tables import TableConfig
 from headrace.testing.examples import interactions_of, some_interactions
 
 SIZES = {"user.zone": 3, "user.age": 4, "item.tags": 5, "item.geo.country/region%": 2}
@@ -94,7 +95,7 @@ def test_an_item_nobody_chose_is_known_by_its_vector_alone():
     with seeded(0, "fields"):
         fields = FieldEmbeddings(FieldShapes.of(few, [], {}, vectors=np.ones((20, 2), np.float32)), 4, 3)
     fields.fill(few, np.ones((20, 2), np.float32))
-    assert np.flatnonzero(fields.items.weight.detach().numpy().any(1)).tolist() == [1, 4]
+    assert np.flatnonzero(fields.get_parameter("items.weight").detach().numpy().any(1)).tolist() == [1, 4]
 
 
 def test_what_pairs_have_is_joined_in_the_order_of_names(interactions):
@@ -110,6 +111,45 @@ def test_what_pairs_have_is_joined_in_the_order_of_names(interactions):
     assert made(interactions).pair({"items": items}).shape == (2, 2, 0)
     arrays = {f"fields.{name}": values for name, values in arrays_of(fields).items()}
     assert FieldShapes.stored(arrays, "fields.").pairs == {"pair.a": 3, "pair.b": 4}
+
+
+TABLES = [TableConfig(hashed=7, hashes=2), TableConfig(least=4), TableConfig(hashed=7, least=4, tail=3)]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=["hashed", "capped", "both"])
+def test_shared_rows_serve_items_that_came_after(interactions, table):
+    def of(shapes):
+        with seeded(0, "fields"):
+            return FieldEmbeddings(shapes, item_dim=4, feature_dim=3)
+
+    fields = of(FieldShapes.of(interactions, USERS, SIZES, table=table)).requires_grad_(False)
+    fields.fill(interactions)
+    asked = torch.tensor([[0, 1, 5], [20, 99, 2]])
+    known = fields.known(asked)
+    assert known.equal(asked)
+    found = fields.items(known)
+    assert not found[0, 0].any()
+    assert found[1, :2].any(1).all(), "items 20 and 99 came later"
+    assert fields.item(known)[1, :2].equal(fields.item(torch.zeros(2, dtype=torch.long)))
+    assert fields.popular(known)[1, 0].equal(fields.popularity[:1])
+    arrays = {f"fields.{name}": values for name, values in arrays_of(fields).items()}
+    copy = FieldEmbeddings(FieldShapes.stored(arrays, "fields.", table=table), 4, 3)
+    load_arrays_into(copy, {name.removeprefix("fields."): values for name, values in arrays.items()})
+    assert copy.items(known).equal(found)
+    counts = torch.from_numpy(interactions.item_counts())
+    if table.least:
+        rare = counts[1:] < table.least
+        assert rare.any()
+        assert not rare.all()
+        assert (fields.items.place[1:] == 0).equal(rare)
+
+
+def test_shared_rows_are_not_emptied_where_there_are_vectors():
+    few = replace(interactions_of([[1, 1, 4]], 20), features={})
+    vectors = np.ones((20, 2), np.float32)
+    fields = FieldEmbeddings(FieldShapes.of(few, [], {}, vectors=vectors, table=TableConfig(hashed=50)), 4, 3)
+    fields.fill(few, vectors)
+    assert fields.get_parameter("items.weight")[1:].any(1).all()
 
 
 def test_without_features(interactions):

@@ -7,32 +7,49 @@ import torch
 from headrace.data.features import Features
 from headrace.data.rank_inputs import candidate_batch, pairs_in, user_batch
 from headrace.methods.rank.dcnv2 import DCNv2, DCNv2Config
+from headrace.methods.rank.esmm import ESMM
+from headrace.methods.rank.mmoe import MMoE
+from headrace.methods.rank.ple import PLE
+from headrace.methods.rank.shared_bottom import SharedBottom
 from headrace.methods.retrieve.sasrec import SASRec, SASRecConfig
 from headrace.nn.seeded import seeded
+from headrace.nn.tables import TableConfig
 from headrace.serve.accelerate import SCORE, USER, ScorerSessions, SequenceSession, TowerSession
 from headrace.serve.export import export_score, export_sequence, export_towers, export_user
 from headrace.testing.examples import some_allowed, some_candidates, some_interactions, some_requests
 from tests.methods.examples import SIZES, featured
 from tests.methods.prerank import test_two_tower
-from tests.methods.rank import test_din, test_dlrm, test_masknet
+from tests.methods.rank import tasks, test_din, test_dlrm, test_esmm, test_masknet, test_mmoe, test_ple, test_shared_bottom
 from tests.methods.retrieve import test_two_tower as test_retriever
 
 SMALL = DCNv2Config(item_dim=4, feature_dim=3, hidden=(8,), history=5, width=4, batch_size=8)
 
 
-def dcnv2(sizes):
+def dcnv2(sizes, table=None):
     interactions, artifacts = featured(None, sizes)
-    model = DCNv2(SMALL)
+    model = DCNv2(replace(SMALL, table=table))
     with seeded(0, "init"):
         model.learn(interactions, artifacts)
     return model
 
 
+def several(settings, kind, sizes, **others):
+    """Of several tasks: the file gives the first entry's logits."""
+    return tasks.learned(kind, replace(settings.SMALL, **others), sizes=sizes)[0]
+
+
 MAKERS = {
     "dcnv2": dcnv2,
+    "dcnv2, hashed": lambda sizes: dcnv2(sizes, TableConfig(hashed=9, hashes=2)),
+    "dcnv2, capped": lambda sizes: dcnv2(sizes, TableConfig(hashed=9, least=4, tail=3)),
     "din": lambda sizes: test_din.learned(sizes=sizes)[0],
     "dlrm": lambda sizes: test_dlrm.learned(sizes=sizes)[0],
     "masknet": lambda sizes: test_masknet.learned(sizes=sizes)[0],
+    "shared_bottom": lambda sizes: several(test_shared_bottom, SharedBottom, sizes),
+    "mmoe": lambda sizes: several(test_mmoe, MMoE, sizes),
+    "ple": lambda sizes: several(test_ple, PLE, sizes),
+    "esmm": lambda sizes: several(test_esmm, ESMM, sizes),
+    "esmm, by worth": lambda sizes: several(test_esmm, ESMM, sizes, worth={"purchase": 20.0, "click": 1.0}),
     "two_tower": lambda sizes: test_two_tower.learned(sizes=sizes)[0],
 }
 

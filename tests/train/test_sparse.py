@@ -111,6 +111,10 @@ def test_what_cannot_take_sparse_gradients_is_refused_by_name():
         with pytest.raises(ConfigError, match=r"is sparse, and ranks sum whole ones. Train it in one process"):
             refuse_sparse_tables(model_of(True), torch.optim.SGD(model_of(True).parameters()), **spread, name="model")
         refuse_sparse_tables(model_of(False), torch.optim.SGD(model_of(False).parameters()), **spread, name="model")
+    for name, settings in (("mgda", {"oracle": "theta"}), ("marigold", {"along": "gradient"})):
+        balancer = {"balancer": name, "balancer_settings": settings}
+        with pytest.raises(ConfigError, match=r"A table's gradient is sparse, and the balancer multiplies whole ones"):
+            trained(True, objectives=[Squared("a"), Squared("b")], **balancer)
 
 
 @pytest.mark.parametrize("balancer", ["equal", "uncertainty", "famo", "marigold"])

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
-from headrace.balance.oracles import Vector
+from headrace.balance.oracles import Vector, refuse_sparse
 from headrace.contracts.seams import Reevaluate
 
 
@@ -22,6 +22,7 @@ def products(parameters: Sequence[Tensor], before: Mapping[str, float], reevalua
     """h, in the order of before; parameters without .grad stand still. Zero where nothing has a gradient."""
     moving = [one for one in parameters if one.grad is not None]
     direction = [one.grad for one in moving if one.grad is not None]
+    refuse_sparse(direction)
     length = float(get_total_norm(direction))
     if not length:
         return np.zeros(len(before))

@@ -3,6 +3,9 @@
 Users' codes come with each request, those of a pair with each candidate; items' codes are static, so they are buffers that are
 looked up by item number. So are items' vectors (an encoder's, of their texts): they stay as they are, and a learned linear map
 brings them to the size of an item's embedding. An item without a text has a vector of zeros, and is mapped to zeros.
+
+Items have a row each, or share rows as a `tables.TableConfig` says. Shared rows serve items that came after training too: what
+such an item has of its own, its codes and its popularity, is then that of the unknown item.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,13 +21,14 @@ from headrace.contracts.batch import Batch, Field, Schema
 from headrace.contracts.interactions import Interactions
 from headrace.contracts.requests import Float32
 from headrace.nn.pooling import mean_over
+from headrace.nn.tables import CappedEmbedding, TableConfig, item_table
 
 
 @dataclass(frozen=True)
 class FieldShapes:
     """users, pairs: feature -> number of codes. items: feature -> number of codes and the shape of the catalogue's codes.
 
-    vector_dim: of items' vectors, 0 where there are none.
+    vector_dim: of items' vectors, 0 where there are none. table: of items. kept: with table.least, items seen so often.
     """
 
     n_items: int
@@ -32,20 +36,24 @@ class FieldShapes:
     items: Mapping[str, tuple[int, tuple[int, ...]]]
     pairs: Mapping[str, int] = field(default_factory=dict)
     vector_dim: int = 0
+    table: TableConfig = field(default_factory=TableConfig)
+    kept: int = 0
 
     @classmethod
     def of(
         cls, interactions: Interactions, user_names: Iterable[str], sizes: Mapping[str, int], *,
-        pairs: Iterable[str] = (), vectors: Float32 | None = None,
+        pairs: Iterable[str] = (), vectors: Float32 | None = None, table: TableConfig | None = None,
     ) -> "FieldShapes":  # fmt: skip
         """pairs: names of features that candidates carry. vectors [n_items, dim]."""
         items = {name: (sizes[name], codes.shape) for name, codes in interactions.features.items()}
         users, both = ({name: sizes[name] for name in names} for names in (user_names, pairs))
-        return cls(interactions.n_items, users, items, both, 0 if vectors is None else vectors.shape[1])
+        table = table or TableConfig()
+        kept = int(_often(interactions, table.least).sum()) if table.least else 0
+        return cls(interactions.n_items, users, items, both, 0 if vectors is None else vectors.shape[1], table, kept)
 
     @classmethod
-    def stored(cls, arrays: Mapping[str, NDArray[Any]], prefix: str) -> "FieldShapes":
-        """As they were when a module's arrays were put down. prefix: the module's name with its dot."""
+    def stored(cls, arrays: Mapping[str, NDArray[Any]], prefix: str, *, table: TableConfig | None = None) -> "FieldShapes":
+        """As they were when a module's arrays were put down. prefix: the module's name with its dot. table: it had this one."""
 
         def sizes(tables: str) -> dict[str, int]:
             found = (name.removeprefix(tables) for name in arrays if name.startswith(tables))
@@ -55,7 +63,9 @@ class FieldShapes:
         shapes = {name: (size, arrays[prefix + _inside(name)].shape) for name, size in items.items()}
         users, pairs = (sizes(f"{prefix}{side}_tables.") for side in ("user", "pair"))
         vectors = arrays.get(f"{prefix}vectors")
-        return cls(len(arrays[f"{prefix}items.weight"]), users, shapes, pairs, 0 if vectors is None else vectors.shape[1])
+        kept = len(arrays[f"{prefix}items.own.weight"]) - 1 if table is not None and table.least else 0
+        dim = 0 if vectors is None else vectors.shape[1]
+        return cls(len(arrays[f"{prefix}popularity"]), users, shapes, pairs, dim, table or TableConfig(), kept)
 
 
 class FieldEmbeddings(nn.Module):
@@ -68,7 +78,7 @@ class FieldEmbeddings(nn.Module):
         super().__init__()
         # In the order of their names: a file holds them in an order of its own, and they are joined in this one.
         users, items = sorted(shapes.users.items()), sorted(shapes.items.items())
-        self.items = nn.Embedding(shapes.n_items, item_dim, padding_idx=0)
+        self.items = item_table(shapes.n_items, shapes.kept, item_dim, shapes.table)
         self.user_tables = nn.ModuleDict({_inside(name): nn.Embedding(size, feature_dim) for name, size in users})
         self.item_tables = nn.ModuleDict(
             {_inside(name): nn.Embedding(size, feature_dim, padding_idx=0) for name, (size, _) in items}
@@ -82,12 +92,14 @@ class FieldEmbeddings(nn.Module):
             self.register_buffer("vectors", torch.zeros(shapes.n_items, shapes.vector_dim))
         for weight in self.parameters():
             nn.init.normal_(weight, std=0.05)
-        for padded in (self.items.weight, *self.item_tables.parameters(), *self.pair_tables.parameters()):
-            nn.init.zeros_(padded[0])
+        for table in self.modules():
+            if isinstance(table, nn.Embedding) and table.padding_idx is not None:
+                nn.init.zeros_(table.weight[0])
         for name, (_, shape) in items:
             self.register_buffer(_inside(name), torch.zeros(shape, dtype=torch.int32))
         self.register_buffer("popularity", torch.zeros(shapes.n_items))
         self.popularity: Tensor
+        self.least, self.shares = shapes.table.least, bool(shapes.table.least or shapes.table.hashed)
         self.user_names = [name for name, _ in users]
         self.user_width, self.pair_width = feature_dim * len(users), feature_dim * len(shapes.pairs)
         self.item_width = feature_dim * len(items) + (item_dim if shapes.vector_dim else 0)
@@ -96,13 +108,16 @@ class FieldEmbeddings(nn.Module):
         """Each item's codes, its vector, and its log popularity, standardised over the catalogue.
 
         With vectors, an item that nobody has chosen starts without an embedding of its own: what it has of one is a draw that
-        nothing corrects, and would stand beside what its text says.
+        nothing corrects, and would stand beside what its text says. Rows that are shared are left as they are.
         """
         for name, codes in interactions.features.items():
             self.get_buffer(_inside(name)).copy_(torch.from_numpy(codes))
         self.popularity.copy_(torch.from_numpy(log_popularity(interactions)))
         if vectors is not None:
             self.get_buffer("vectors").copy_(torch.from_numpy(vectors))
+        if isinstance(self.items, CappedEmbedding):
+            self.items.hold(torch.from_numpy(_often(interactions, self.least)))
+        elif vectors is not None and not self.shares:
             with torch.no_grad():
                 self.items.weight[torch.from_numpy(interactions.item_counts() == 0)] = 0
 
@@ -111,9 +126,21 @@ class FieldEmbeddings(nn.Module):
         users = {name: Field("int64", ("rows",)) for name in self.user_names}
         return {"history": Field("int64", ("rows", history)), **users}
 
+    @property
+    def n_items(self) -> int:
+        return len(self.popularity)
+
     def known(self, items: Tensor) -> Tensor:
-        """An item of a catalogue that has grown since is unknown."""
-        return items.masked_fill(items >= self.items.num_embeddings, 0)
+        """An item of a catalogue that has grown since is unknown, unless rows are shared."""
+        return items if self.shares else self._counted(items)
+
+    def popular(self, items: Tensor) -> Tensor:
+        """[..] -> [.., 1]: log popularity."""
+        return self.popularity[self._counted(items) if self.shares else items].unsqueeze(-1)
+
+    def _counted(self, items: Tensor) -> Tensor:
+        """As it was when the catalogue was read: a later item has no code, vector or popularity."""
+        return items.masked_fill(items >= self.n_items, 0)
 
     def user(self, batch: Batch) -> Tensor:
         """[rows, user_width]."""
@@ -122,7 +149,7 @@ class FieldEmbeddings(nn.Module):
 
     def item(self, items: Tensor) -> Tensor:
         """[..] -> [.., item_width]; a list feature is the mean over its entries, the vector stands last."""
-        found = []
+        found, items = [], self._counted(items) if self.shares else items
         for name, table in self.item_tables.items():
             codes = self.get_buffer(name)[items]
             embedded = table(codes)
@@ -135,6 +162,13 @@ class FieldEmbeddings(nn.Module):
         """[rows, candidates, pair_width]: what candidates carry."""
         found = [table(candidates[_outside(name)]) for name, table in self.pair_tables.items()]
         return torch.cat(found, -1) if found else self.popularity.new_zeros((*candidates["items"].shape, 0))
+
+
+def _often(interactions: Interactions, least: int) -> NDArray[np.bool_]:
+    """Which items were seen so many times, [n_items]. The unknown item is none."""
+    often: NDArray[np.bool_] = interactions.item_counts() >= least
+    often[0] = False
+    return often
 
 
 def log_popularity(interactions: Interactions) -> NDArray[np.float64]:

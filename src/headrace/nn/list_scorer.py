@@ -15,6 +15,7 @@ from headrace.contracts.interactions import Interactions
 from headrace.data.rank_inputs import ListBatches, list_schema
 from headrace.nn.fields import FieldEmbeddings, FieldShapes
 from headrace.nn.state import arrays_of, load_arrays_into
+from headrace.nn.tables import TableConfig
 
 
 class ListScorer(nn.Module):
@@ -41,7 +42,10 @@ class ListScorer(nn.Module):
         pairs = sorted(lists.candidates.features) if self.reads_pairs else []
         vectors = features.item_vectors
         self._begin(
-            FieldShapes.of(interactions, lists.requests.features, features.sizes, pairs=pairs, vectors=vectors), len(stages)
+            FieldShapes.of(
+                interactions, lists.requests.features, features.sizes, pairs=pairs, vectors=vectors, table=self._table
+            ),
+            len(stages),
         )
         self._fields.fill(interactions, vectors)
         return ListBatches(
@@ -55,7 +59,7 @@ class ListScorer(nn.Module):
     @classmethod
     def from_arrays(cls, config: Any, arrays: Mapping[str, NDArray[Any]]) -> Self:
         made = cls(config)
-        made._begin(FieldShapes.stored(arrays, f"{cls.fields_at}."), int(arrays["stages"]))
+        made._begin(FieldShapes.stored(arrays, f"{cls.fields_at}.", table=made._table), int(arrays["stages"]))
         load_arrays_into(made, arrays)
         return made
 
@@ -63,6 +67,10 @@ class ListScorer(nn.Module):
     def probabilities(self) -> bool:
         """Whether the sigmoid of a logit is one, rather than a score that orders a request's candidates alone."""
         return getattr(self.config, "loss", "listwise") == "pointwise"
+
+    @property
+    def _table(self) -> TableConfig | None:
+        return getattr(self.config, "table", None)
 
     @property
     def _fields(self) -> FieldEmbeddings:

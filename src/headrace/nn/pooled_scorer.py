@@ -36,7 +36,7 @@ class PooledScorer(ListScorer):
         item, features = self.fields.items(items), self.fields.item(items)
         taste, liked = state["taste"].unsqueeze(1), state["liked"].unsqueeze(1)
         user = torch.cat([state["features"].unsqueeze(1), taste, liked], -1).expand(rows, width, -1)
-        known = [item * taste, features * liked, self.fields.popularity[items].unsqueeze(-1), candidates["retrieval"]]
+        known = [item * taste, features * liked, self.fields.popular(items), candidates["retrieval"]]
         return torch.cat([user, item, features, *known, self.fields.pair(candidates)], -1)
 
     def joined_width(self, stages: int) -> int:

@@ -42,16 +42,16 @@ class Towers(nn.Module):
     def item(self, items: Tensor) -> Tensor:
         """[..] -> [.., d]."""
         items = self.fields.known(items)
-        popularity = self.fields.popularity[items].unsqueeze(-1)
+        popularity = self.fields.popular(items)
         return self._scaled(self.item_tower(torch.cat([self.fields.items(items), self.fields.item(items), popularity], -1)))
 
     def vectors(self) -> Tensor:
         """[n_items, d], as the weights stand; kept until they are trained on or loaded anew."""
         if self.training:
-            return self.item(torch.arange(self.fields.items.num_embeddings, device=self.fields.popularity.device))
+            return self.item(torch.arange(self.fields.n_items, device=self.fields.popularity.device))
         if not len(self.kept):
             with torch.inference_mode(False), torch.no_grad():
-                self.kept = self.item(torch.arange(self.fields.items.num_embeddings, device=self.fields.popularity.device))
+                self.kept = self.item(torch.arange(self.fields.n_items, device=self.fields.popularity.device))
         return self.kept
 
     def train(self, mode: bool = True) -> "Towers":

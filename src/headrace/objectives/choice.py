@@ -15,6 +15,7 @@ from headrace.contracts.seams import Learned, Objective
 from headrace.contracts.training import TrainConfig
 from headrace.nn.list_scorer import ListScorer
 from headrace.nn.perturb import Perturbation, Place
+from headrace.nn.tables import TableConfig
 from headrace.objectives.listwise import ListwiseChoice
 from headrace.objectives.lspr import Lspr, LsprByGroup
 from headrace.objectives.pointwise import PointwiseChoice
@@ -59,6 +60,8 @@ class ChoiceConfig:
     loss: Literal["listwise", "pointwise"] = "listwise"
     """pointwise: binary cross-entropy on whole lists, so that sigmoid(logit) is a probability; `width` has no say."""
     perturb: Perturb | None = None
+    table: TableConfig | None = None
+    """Of items' embeddings, where they don't have a row each."""
     pseudo_weight: Annotated[float, Gt(0)] = 0.3
     """λ of what a labeler says of candidates nobody saw, where its stage has one."""
     unshown: Annotated[int, Gt(0)] = 16

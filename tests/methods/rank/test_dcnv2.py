@@ -7,6 +7,7 @@ from torch.testing import assert_close
 from headrace.contracts.training import TrainConfig
 from headrace.methods.rank.dcnv2 import CrossNet, DCNv2, DCNv2Config
 from headrace.nn.seeded import seeded
+from headrace.nn.tables import TableConfig
 from headrace.testing import check_batches, check_objective, check_scorer
 from headrace.train.trainer import train
 from tests.methods.examples import SIZES, VECTORS, featured, inputs, lists_with_a_rule
@@ -29,6 +30,36 @@ def test_contract(sizes, vectors):
     check_batches(made.batches)
     check_objective(made.objectives[0], model, made.batches.epoch(0)[0])
     check_scorer(model, *inputs(model, lists))
+
+
+@pytest.mark.parametrize("table", [TableConfig(hashed=9, hashes=2), TableConfig(least=4, tail=2)])
+def test_contract_with_rows_that_items_share(table):
+    model, made, lists = learned(settings=replace(SMALL, table=table))
+    check_objective(made.objectives[0], model, made.batches.epoch(0)[0])
+    user, candidates = inputs(model, lists)
+    check_scorer(model, user, candidates)
+    model.eval()
+    with torch.no_grad():
+        before = model.score(model.user(user), candidates).logits["choice"]
+        later = {**candidates, "items": candidates["items"].clone()}
+        later["items"][:, 0] = 999
+        after = model.score(model.user(user), later).logits["choice"]
+        unknown = {**candidates, "items": later["items"].masked_fill(later["items"] == 999, 0)}
+        none = model.score(model.user(user), unknown).logits["choice"]
+    assert after[:, 1:].equal(before[:, 1:])
+    assert not torch.allclose(after[:, 0], none[:, 0]), "an item that came later has an embedding"
+
+
+def test_a_sparse_table_learns_the_rule():
+    lists, place = lists_with_a_rule()
+    table = TableConfig(hashed=1000, sparse=True)
+    model, made, lists = learned(lists, replace(SMALL, width=6, batch_size=32, table=table), sizes={})
+    settings = TrainConfig(epochs=6, learning_rate=0.02, device="cpu", optimizer="rowwise")
+    train(made, settings, seed=0, artifacts=dict.fromkeys(made.needs))
+    with torch.no_grad():
+        user, candidates = inputs(model, lists)
+        best = model.score(model.user(user), candidates).logits["choice"].argmax(1)
+    assert (best.numpy() == place).mean() > 0.97
 
 
 def test_crosses_by_hand():

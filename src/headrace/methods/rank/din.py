@@ -75,7 +75,7 @@ class DIN(ListScorer):
         read = self.attention(state["past"], state["there"], target)
         # None where it would be of no width: the exported form can't widen nothing
         user = [state["features"].unsqueeze(1).expand(*items.shape, -1)] if self.fields.user_width else []
-        popularity = self.fields.popularity[items].unsqueeze(-1)
+        popularity = self.fields.popular(items)
         x = torch.cat([*user, read, target, read * target, popularity, candidates["retrieval"], self.fields.pair(candidates)], -1)
         shared = self.deep(self.norm(x))
         return Outputs({TASK: self.head(shared).squeeze(-1)}, shared=shared)

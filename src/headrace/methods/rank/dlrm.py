@@ -50,7 +50,7 @@ class DLRM(PooledScorer):
 
     def score(self, state: State, candidates: Batch) -> Outputs:
         items = self.fields.known(candidates["items"])
-        dense = torch.cat([self.fields.popularity[items].unsqueeze(-1), candidates["retrieval"]], -1)
+        dense = torch.cat([self.fields.popular(items), candidates["retrieval"]], -1)
         summary = self.to_dim(self.bottom(dense))
         user = torch.cat([state["features"], state["taste"], state["liked"]], -1).unsqueeze(1).expand(*items.shape, -1)
         own = [self.fields.items(items), self.fields.item(items), self.fields.pair(candidates)]

@@ -73,6 +73,7 @@ class CausalWriter(nn.Module):
     Config = CausalConfig
     revision = 1
     needs: tuple[str, ...] = ("semantic_ids",)
+    at_once = 2048
 
     def __init__(self, config: CausalConfig, *, seed: int = 0):
         super().__init__()

@@ -18,14 +18,17 @@ from headrace.encode.semantic_ids.ids import SemanticIds
 
 @runtime_checkable
 class AnchorWriter(Protocol):
-    """ids: the codes it writes. cut_us: nothing at or after it had a say in its weights.
+    """ids: the codes it writes. cut_us: nothing at or after it had a say in its weights. at_once: users that are best written
+    in one call; a job that is killed loses no more.
 
     fingerprint: changes whenever it might write something else of the same history. What it writes of a history hangs on that
     history alone (but for rounding), so that a user's anchors can be kept until the user's history changes.
     """
 
-    needs: tuple[str, ...]
-
+    @property
+    def needs(self) -> tuple[str, ...]: ...
+    @property
+    def at_once(self) -> int: ...
     @property
     def ids(self) -> SemanticIds: ...
     @property

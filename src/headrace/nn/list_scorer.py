@@ -58,10 +58,7 @@ class ListScorer(nn.Module):
 
     @classmethod
     def from_arrays(cls, config: Any, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        made = cls(config)
-        made._begin(FieldShapes.stored(arrays, f"{cls.fields_at}.", table=made._table), int(arrays["stages"]))
-        load_arrays_into(made, arrays)
-        return made
+        return cls(config)._filled(arrays)
 
     @property
     def probabilities(self) -> bool:
@@ -75,6 +72,11 @@ class ListScorer(nn.Module):
     @property
     def _fields(self) -> FieldEmbeddings:
         return self.get_submodule(self.fields_at)  # type: ignore[return-value]
+
+    def _filled(self, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        self._begin(FieldShapes.stored(arrays, f"{self.fields_at}.", table=self._table), int(arrays["stages"]))
+        load_arrays_into(self, arrays)
+        return self
 
     def _begin(self, shapes: FieldShapes, stages: int) -> None:
         self.register_buffer("stages", torch.tensor(stages))

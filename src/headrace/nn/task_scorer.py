@@ -26,7 +26,6 @@ from headrace.contracts.batch import Batch
 from headrace.contracts.seams import Outputs, State
 from headrace.nn.fields import FieldEmbeddings, FieldShapes
 from headrace.nn.pooled_scorer import PooledScorer
-from headrace.nn.state import load_arrays_into
 from headrace.nn.tower import tower
 
 WORTH = "worth"
@@ -72,10 +71,7 @@ class TaskScorer(PooledScorer):
 
     @classmethod
     def from_arrays(cls, config: Any, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        made = cls(config).of_tasks(arrays["task_names"].tobytes().decode().split(_BETWEEN))
-        made._begin(FieldShapes.stored(arrays, f"{cls.fields_at}.", table=made._table), int(arrays["stages"]))
-        load_arrays_into(made, arrays)
-        return made
+        return cls(config).of_tasks(arrays["task_names"].tobytes().decode().split(_BETWEEN))._filled(arrays)
 
     @property
     def probabilities(self) -> bool:

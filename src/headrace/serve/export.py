@@ -68,7 +68,7 @@ class UserSide(nn.Module):
 
 
 class ScoreSide(nn.Module):
-    """The state's tensors, then the candidates' -> the first task's logits [R, C]."""
+    """The state's tensors, then the candidates' -> the logits that order, [R, C]: the first entry's."""
 
     def __init__(self, scorer: Any, state: Sequence[str]):
         super().__init__()

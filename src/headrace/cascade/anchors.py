@@ -30,7 +30,7 @@ _REVISION = 1
 def anchors_at(pipeline: Proposing, cut_us: int, n: int, writer: str, settings: Mapping[str, Any], *, where: str) -> Artifact:
     """Of a plan's users as of a cut, by a writer fitted before it. where: of its settings in the TOML."""
     fitted = anchor_writer(pipeline, cut_us, writer, settings, where=where)
-    return anchors(pipeline.graph, fitted, pipeline.semantic_ids(cut_us), pipeline.log, cut_us, n, trusted(pipeline.plan))
+    return anchors(pipeline.graph, fitted, pipeline.semantic_ids(cut_us), pipeline.log, cut_us, n, trusted_of(pipeline, writer))
 
 
 def anchor_writer(
@@ -46,8 +46,13 @@ def anchor_writer(
     )
     return fit(
         pipeline.graph, "anchor writer", name, settings, ANCHOR_WRITERS, source,
-        seed=pipeline.plan.seed, where=where, trusted=trusted(pipeline.plan),
+        seed=pipeline.plan.seed, where=where, trusted=trusted_of(pipeline, name),
     )  # fmt: skip
+
+
+def trusted_of(pipeline: Proposing, writer: str) -> tuple[str, ...]:
+    """The import paths that the user's own TOML names, this writer's among them."""
+    return (*trusted(pipeline.plan), *([writer] if ":" in writer else []))
 
 
 def anchors(

@@ -50,12 +50,21 @@ def annotate(
 
     Example:  headrace annotate topics.toml --dry-run, then without it. Stopped anywhere, the same command goes on.
 
+    With \\[anchors] run = "runs/shop" in the TOML it is users' interests that are written, as codes, by a small model.
+
     What every key means: docs/annotate.md.
     """
     from headrace.cascade.plan import read_toml
     from headrace.llm.annotation.plan import plan_from
 
-    read = plan_from(read_toml(plan), where=plan.name, folder=plan.parent, out=out)
+    values = read_toml(plan)
+    if "anchors" in values:
+        from headrace.cli.anchoring import annotate_anchors
+
+        with _telling() as progress:
+            annotate_anchors(values, plan, out, progress, dry_run=dry_run, ray=ray)
+        return
+    read = plan_from(values, where=plan.name, folder=plan.parent, out=out)
     with _telling() as progress:
         if dry_run:
             from headrace.llm.annotation.pricing import priced

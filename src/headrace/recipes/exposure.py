@@ -11,8 +11,9 @@ A world (`world.live`) without position bias lives under its logger, so that wha
 
 Pages that the log flags as random are in none of these: `random_pages`, of the window and the day after it, are what trials are
 chosen by. A tenth of the requests are answered so, where the generator has 2%: that would leave a dozen clicks to choose by.
-Models read an item's topic and its vector e_i (which hangs on no click), the weekday and the history; a ranker also reads how the
-world's stage 1 scored the pair, in 32 bins of equal mass: what later stages see and a pre-ranker does not.
+Models read an item's topic and its vector e_i (which hangs on no click), the weekday and the history. Candidates also carry
+what the world's stage 2 reads of a pair, recalled or not: stage 1's score, the item's cosine with the newest 50 of the history,
+how many of the newest 5 are of its topic. A ranker reads them, so all that being shown hangs on; a pre-ranker does not.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,16 +27,20 @@ from scipy.special import ndtr
 from headrace.contracts.config import config
 from headrace.contracts.interactions import Interactions
 from headrace.contracts.lists import CandidateLists
-from headrace.contracts.requests import Bool, Candidates, Float32, Float64, History, Int32, Int64, Requests
+from headrace.contracts.requests import Bool, Candidates, Float32, Float64, Int32, Requests
 from headrace.contracts.rng import rng
 from headrace.flywheel.simulated import logger_of
+from headrace.recipes.lists_of_days import all_candidates, all_requests, joined
 from headrace.world.live import World
 from headrace.world.outcomes import Outcome
+from headrace.world.recall import RECENT_MATCHED, SPOKEN_FOR
 from headrace.world.settings import DAY_US, START_US, WorldConfig
 
 TASKS = ("click", "long_dwell", "purchase", "satisfied")
-WEEKDAY, TOPIC, STAGE1 = "user.weekday", "item.topic", "pair.stage1"
-BINS = 32
+WEEKDAY, TOPIC = "user.weekday", "item.topic"
+STAGE1, COSINE, RECENT = "pair.stage1", "pair.cosine", "pair.recent"
+BINS = 48
+"""Of equal width, of a score and of a cosine."""
 
 
 @config
@@ -110,8 +115,9 @@ def lived(settings: ExposureConfig, seed: int) -> Exposure:
     days = [world.step(logger, regret=False) for _ in range(settings.window_days + 1 + settings.test_days)]
     window, held, test = days[: settings.window_days], days[settings.window_days], days[settings.window_days + 1 :]
     scored = np.concatenate([day.offered.scores["stage1"].ravel() for day in window])
-    make = _Making(settings, world, np.quantile(scored, np.arange(1, BINS) / BINS))
-    sizes = {WEEKDAY: 8, TOPIC: world.config.topics + 1, STAGE1: BINS + 1}
+    low, high = np.quantile(scored, [0.001, 0.999]).tolist()
+    make = _Making(settings, world, np.linspace(low, high, BINS - 1))
+    sizes = {WEEKDAY: 8, TOPIC: world.config.topics + 1, STAGE1: BINS + 1, COSINE: BINS + 1, RECENT: RECENT_MATCHED + 2}
     return Exposure(
         world=world,
         interactions=interactions,
@@ -140,14 +146,14 @@ class _Making:
     def lists(self, day: Outcome) -> CandidateLists:
         known = _among(day.offered, day.shown)
         label = _among(day.offered, np.where(day.click, day.shown, 0)).astype(np.float32)
-        candidates = self._binned(day.offered.items, day.offered.scores["stage1"])
+        candidates = self.paired(day.requests, day.offered.items)
         return CandidateLists(_asking(day.requests), candidates, label, known).take(np.flatnonzero(~day.random))
 
     def impressions(self, day: Outcome, rows: Bool) -> CandidateLists:
         long = day.dwell_s >= self.settings.long_s
         happened = dict(zip(TASKS, (day.click, long, day.purchase, day.satisfied), strict=True))
         tasks = {task: values.astype(np.float32) for task, values in happened.items()}
-        candidates = self._scored(day.requests, day.shown)
+        candidates = self.paired(day.requests, day.shown)
         whole = CandidateLists(_asking(day.requests), candidates, tasks["click"], candidates.there, tasks)
         return whole.take(np.flatnonzero(rows))
 
@@ -165,76 +171,29 @@ class _Making:
         long = ndtr((true.log_dwell - np.log(self.settings.long_s)) / self.world.config.dwell_spread)
         chances = (np.ones_like(long), long, true.purchase, true.satisfied)
         chance = {task: true.click * after for task, after in zip(TASKS, chances, strict=True)}
-        return Truths(_asking(requests), self._scored(requests, items), chance)
+        return Truths(_asking(requests), self.paired(requests, items), chance)
 
-    def _scored(self, requests: Requests, items: Int32) -> Candidates:
-        """Stage 1's score of any pair, recalled or not."""
-        recall = self.world.recall
-        like = np.einsum("rd,rcd->rc", recall.seen(requests), recall.vectors[items])
-        return self._binned(items, like + recall.pull[items])
-
-    def _binned(self, items: Int32, stage1: Float32) -> Candidates:
+    def paired(self, requests: Requests, items: Int32) -> Candidates:
         """No retriever's score: those of uniformly drawn items would be missing, and give them away."""
-        codes = np.where(items > 0, 1 + np.searchsorted(self.edges, stage1), 0)
-        return Candidates(items, {}, {STAGE1: codes.astype(np.int32)})
-
-
-def columns(lists: CandidateLists, places: Int64) -> CandidateLists:
-    """The lists with only these of their candidates, places [R, C]. For lists of one task without pseudo-labels."""
-
-    def at(values: Any) -> Any:
-        return np.take_along_axis(values, places, 1)
-
-    some = lists.candidates
-    candidates = Candidates(
-        at(some.items), {name: at(of) for name, of in some.scores.items()}, {name: at(of) for name, of in some.features.items()}
-    )
-    return CandidateLists(lists.requests, candidates, at(lists.label), None if lists.known is None else at(lists.known))
-
-
-def with_some_unshown(lists: CandidateLists, most: int, seed: int) -> CandidateLists:
-    """What was shown, and a draw of at most so many of the others, the same for every arm."""
-    assert lists.known is not None
-    first = lists.known + rng(seed, "some unshown").random(lists.known.shape)
-    width = min(int(lists.known.sum(1).max(initial=0)) + most, first.shape[1])
-    return columns(lists, np.sort(np.argsort(-first, axis=1, kind="stable")[:, :width], axis=1))
-
-
-def joined(lists: Sequence[CandidateLists]) -> CandidateLists:
-    """One list after the other, of equal width and tasks, without pseudo-labels."""
-    known = [one.known for one in lists if one.known is not None]
-    tasks = {task: np.concatenate([one.tasks[task] for one in lists]) for task in lists[0].tasks}
-    return CandidateLists(
-        _all_requests([one.requests for one in lists]), _all_candidates([one.candidates for one in lists]),
-        np.concatenate([one.label for one in lists]), np.concatenate(known) if known else None, tasks,
-    )  # fmt: skip
+        recall, topic = self.world.recall, self.world.catalogue.topic
+        stage1 = np.einsum("rd,rcd->rc", recall.seen(requests), recall.vectors[items]) + recall.pull[items]
+        past = recall.vectors[requests.history.last(SPOKEN_FOR)].sum(1)
+        past /= np.maximum(np.linalg.norm(past, axis=1, keepdims=True), 1e-12)
+        cosine = np.einsum("rd,rcd->rc", past, recall.vectors[items])
+        newest = topic[requests.history.last(RECENT_MATCHED)]  # -1 where there is none, which no item has
+        recent = sum(topic[items] == newest[:, place, None] for place in range(RECENT_MATCHED))
+        codes = {
+            STAGE1: np.searchsorted(self.edges, stage1),
+            COSINE: np.clip((cosine + 1) / 2 * BINS, 0, BINS - 1).astype(np.int32),
+            RECENT: recent,
+        }
+        found = {name: np.where(items > 0, 1 + values, 0).astype(np.int32) for name, values in codes.items()}
+        return Candidates(items, {}, found)
 
 
 def _joined(truths: Sequence[Truths]) -> Truths:
     chance = {task: np.concatenate([one.chance[task] for one in truths]) for task in TASKS}
-    return Truths(_all_requests([one.requests for one in truths]), _all_candidates([one.candidates for one in truths]), chance)
-
-
-def _all_candidates(parts: Sequence[Candidates]) -> Candidates:
-    scores, features = (
-        {name: np.concatenate([of[name] for of in every]) for name in every[0]}
-        for every in ([one.scores for one in parts], [one.features for one in parts])
-    )
-    return Candidates(np.concatenate([one.items for one in parts]), scores, features)
-
-
-def _all_requests(parts: Sequence[Requests]) -> Requests:
-    lengths = np.concatenate([one.history.lengths for one in parts])
-    history = History(
-        np.concatenate([[0], np.cumsum(lengths)]),
-        np.concatenate([one.history.items for one in parts]),
-        np.concatenate([one.history.at_us for one in parts]),
-    )
-    features = {name: np.concatenate([one.features[name] for one in parts]) for name in parts[0].features}
-    return Requests(
-        np.concatenate([one.ids for one in parts]), np.concatenate([one.users for one in parts]),
-        np.concatenate([one.at_us for one in parts]), history, features,
-    )  # fmt: skip
+    return Truths(all_requests([one.requests for one in truths]), all_candidates([one.candidates for one in truths]), chance)
 
 
 def _interactions(world: World) -> Interactions:

@@ -23,7 +23,7 @@ from headrace.world.truth import POPULARITY_WEIGHT, Truth
 
 SOURCES = ("nearest", "popular", "uniform")
 _ROWS_AT_ONCE = 512
-_SPOKEN_FOR, _RECENT = 50, 5
+SPOKEN_FOR, RECENT_MATCHED = 50, 5
 
 
 class Recall:
@@ -81,15 +81,15 @@ class Recall:
         return Candidates(items, {**scores, "stage1": stage1, "stage2": stage2})
 
     def _stage2(self, history: History, items: Int64, like: Float32) -> Float32:
-        past = history.last(_SPOKEN_FOR)
+        past = history.last(SPOKEN_FOR)
         mean = self.vectors[past].sum(1)  # row 0 is zero
         spoken = np.linalg.norm(mean, axis=1, keepdims=True)
         mean /= np.maximum(spoken, 1e-12)
         cosine = np.einsum("rd,rkd->rk", mean, self.vectors[items])
         weight = np.where(spoken > 0, self.config.history_weight, 0.0).astype(np.float32)
-        recent = history.last(_RECENT)
+        recent = history.last(RECENT_MATCHED)
         topic = self.catalogue.topic
-        match = ((topic[items][:, :, None] == topic[recent][:, None, :]) & (recent > 0)[:, None, :]).sum(2) / _RECENT
+        match = ((topic[items][:, :, None] == topic[recent][:, None, :]) & (recent > 0)[:, None, :]).sum(2) / RECENT_MATCHED
         score = (1 - weight) * like + weight * LENGTH * cosine + self.pull[items] + self.config.recent_weight * match
         return np.asarray(score, np.float32)
 

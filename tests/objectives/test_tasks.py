@@ -13,13 +13,14 @@ from headrace.contracts.seams import Outputs, Services
 from headrace.data.rank_inputs import LABEL_OF
 from headrace.methods.rank.shared_bottom import SharedBottom, SharedBottomConfig
 from headrace.nn.task_scorer import WORTH
+from headrace.objectives.choice import Perturb
 from headrace.objectives.lspr import Lspr
 from headrace.objectives.pseudo import PSEUDO
 from headrace.objectives.tasks import TaskChoices, TasksConfig
 from headrace.testing import check_objective
 from headrace.testing.examples import some_lists
 from tests.methods.examples import inputs
-from tests.methods.rank.tasks import TASKS, learned, task_lists
+from tests.methods.rank.tasks import TASKS, check_balanced, learned, task_lists
 
 NAN = float("nan")
 SERVICES = Services({}, torch.Generator())
@@ -110,6 +111,11 @@ def test_it_can_be_perturbed(perturb):
     services = Services({}, torch.Generator().manual_seed(0))
     moved, plain = made.objectives[0](model, batch, services), TaskChoices(TASKS)(model, batch, services)
     assert all(abs(moved[task].mean - plain[task].mean) > 1e-7 for task in TASKS)
+
+
+def test_a_balancer_bears_a_perturbed_view():
+    """Its loss reaches the body past `shared`, which is that of the clean view."""
+    check_balanced(SharedBottom, replace(SMALL, perturb=Perturb()))
 
 
 def test_what_a_candidate_is_worth():

@@ -34,7 +34,7 @@ from headrace.llm.openai_server import ServerConfig
 from headrace.llm.preferences import WrittenConfig
 from headrace.methods.page import PAGES
 from headrace.methods.page.explore import Rule
-from headrace.methods.prerank import PRERANKERS
+from headrace.methods.prerank import PRERANKERS, PSEUDO_LABELERS
 from headrace.methods.rank import RANKERS
 from headrace.methods.retrieve import RETRIEVERS
 from headrace.nn.tables import TableConfig
@@ -51,13 +51,18 @@ STAGES: dict[str, type] = {
 }  # fmt: skip
 
 
+TABLES = (
+    ("retrieve", RETRIEVERS), ("prerank", PRERANKERS), ("prerank", PSEUDO_LABELERS), ("rank", RANKERS), ("page", PAGES),
+)  # fmt: skip
+
+
 def test_the_page_is_a_plan():
     assert plan_from(VALUES, where="docs", folder=Path()).retrieve.k == 100
 
 
 def test_every_key_of_every_section_is_on_the_page():
     sections = {"data": DataConfig, **STAGES}
-    for stage, table in (("retrieve", RETRIEVERS), ("prerank", PRERANKERS), ("rank", RANKERS), ("page", PAGES)):
+    for stage, table in TABLES:
         sections |= {f"{stage}.{name}": component_class(name, table, "docs").Config for name in table}
     sections["retrieve.sasrec.train"] = TrainConfig
     missing = []
@@ -77,7 +82,7 @@ def test_every_key_of_a_rule_is_on_the_page():
 
 def test_defaults_on_the_page_are_the_defaults():
     sections = dict(STAGES)
-    for stage, table in (("retrieve", RETRIEVERS), ("prerank", PRERANKERS), ("rank", RANKERS), ("page", PAGES)):
+    for stage, table in TABLES:
         sections |= {f"{stage}.{name}": component_class(name, table, "docs").Config for name in table}
     for path, kind in sections.items():
         section = functools.reduce(lambda values, part: values[part], path.split("."), VALUES)

@@ -47,6 +47,17 @@ def test_golden_values():
     assert_close(soft(zero, torch.tensor([0.0, 0.4, 1.0]), torch.tensor([0.5, 0.5, 0.0])), torch.tensor(math.log(2) / 2))
 
 
+def test_a_head_named_pseudo_learns_them():
+    class Two(Table):
+        def score(self, state, candidates):
+            outputs = super().score(state, candidates)
+            return Outputs({**outputs.logits, PSEUDO: outputs.logits["choice"] + 1}, shared=outputs.shared)
+
+    one, two = PseudoChoice("choice")(Table(), BATCH, SERVICES), PseudoChoice("choice")(Two(), BATCH, SERVICES)
+    assert_close(two["choice"].mean, one["choice"].mean)
+    assert abs(two[PSEUDO].mean - one[PSEUDO].mean) > 0.1
+
+
 def test_each_candidate_is_in_one_loss():
     found = PseudoChoice("choice")(Table(), BATCH, SERVICES)
     assert (found["choice"].count, found[PSEUDO].count) == (2, 3)

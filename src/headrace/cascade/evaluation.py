@@ -19,6 +19,7 @@ from headrace.cascade.impressions import measure_impressions
 from headrace.cascade.join import stacked
 from headrace.cascade.judge import BEYOND_K, Judge
 from headrace.cascade.pipeline import Pipeline
+from headrace.cascade.pseudo_labels import pseudo_labels_told
 from headrace.cascade.scoring import score
 from headrace.cascade.validation import ndcg_of_retriever
 from headrace.contracts.config import as_dict
@@ -91,6 +92,10 @@ def _measure(pipeline: Pipeline) -> Measured:
     shown, more_facts, curves = measure_impressions(pipeline)
     if pipeline.calibration is not None:
         more_facts["calibration of rank"] = calibration_told(pipeline.calibration)
+    for stage in pipeline.scoring_stages:
+        labels = pipeline.pseudo_labels(stage)
+        if labels is not None:
+            more_facts[f"pseudo-labels to {stage}"] = pseudo_labels_told(labels)
     return Measured(rows + shown, _losses(pipeline, found, requests, judge.relevant), facts | more_facts, curves)
 
 

@@ -21,8 +21,11 @@ from headrace.cascade.calibrating import calibration, load_calibration
 from headrace.cascade.cascade import Cascade
 from headrace.cascade.categories import category_bags
 from headrace.cascade.join import stacked
+from headrace.cascade.labelling import labels_of_stage
 from headrace.cascade.plan import trusted
 from headrace.cascade.proposing import Proposing
+from headrace.cascade.pseudo_labels import with_labels
+from headrace.cascade.pseudo_section import asked_of
 from headrace.cascade.scoring import Scoring, propose, score, with_pairs
 from headrace.cascade.shown import Impressions, need_positives, proposed_share
 from headrace.cascade.steering import Steering
@@ -116,7 +119,19 @@ class Pipeline(Proposing):
         return CandidateLists(requests, with_features, arrays["label"], arrays.get("known"), tasks)
 
     def scorer(self, stage: str) -> Artifact:
-        """Trained on the earlier part of its window, stopped by the later one."""
+        """Trained on the earlier part of its window, with what a labeler says of it if one is asked, stopped by the later one."""
+        source, labels = self._source(stage), self.pseudo_labels(stage)
+        if labels is not None:
+            source = with_labels(source, labels)
+        return self._fit(stage, getattr(self.plan, stage).use, SCORERS[stage], source)
+
+    def pseudo_labels(self, stage: str) -> Artifact | None:
+        """Of the candidates that nobody saw; None: the plan asks for none."""
+        if getattr(self.plan, stage).pseudo is None:
+            return None
+        return labels_of_stage(self, stage, self._source(stage), lambda: self._apart(stage), _HELD)
+
+    def _source(self, stage: str) -> Source:
         held: dict[str, CandidateLists] = {}
 
         def needs() -> Mapping[str, Any]:
@@ -124,14 +139,13 @@ class Pipeline(Proposing):
             return {"features": self.feature_object, "candidate_lists": fits}
 
         start, _ = self.window(stage)
-        source = Source(
+        return Source(
             interactions=lambda: self.log.interactions(start, self.feature_object),
             inputs={"tables": self.tables, "features": self.features, "candidates": self.candidate_lists(stage)},
             window={"cut_us": start},
             needs=needs,
             validate=lambda scorer: value_of_ranker(scorer, held["valid"]),
         )
-        return self._fit(stage, getattr(self.plan, stage).use, SCORERS[stage], source)
 
     def _apart(self, stage: str) -> tuple[CandidateLists, CandidateLists]:
         """What a scorer is trained on, and the newer lists that stop it."""
@@ -170,7 +184,7 @@ class Pipeline(Proposing):
         page = component_class(plan.page.use, PAGES, f"{plan.where} [page]", trusted(plan))
         settings = settings_of(page, plan.of("page", plan.page.use), f"{plan.where} [page.{plan.page.use}]")
         config = {
-            "retrieve": as_dict(plan.retrieve), "prerank": as_dict(plan.prerank), "rank": as_dict(plan.rank),
+            "retrieve": as_dict(plan.retrieve), "prerank": asked_of(plan.prerank), "rank": asked_of(plan.rank),
             "page": {**as_dict(plan.page), "component": plan.page.use, "settings": as_dict(settings)},
             "cut_us": self.cuts.test_us,
         }  # fmt: skip

@@ -10,6 +10,7 @@ from headrace.build.components import component_class, settings_of
 from headrace.cascade.calibrated import need_probabilities
 from headrace.cascade.ids_section import Ids, ids_section, need_item_vectors
 from headrace.cascade.preferences_section import Written, preferences_section
+from headrace.cascade.pseudo_section import check_pseudo
 from headrace.cascade.sections import Evaluate, Page, Prerank, Rank, Retrieve
 from headrace.cascade.tasks_section import check_calibrated, check_several, check_tasks, tasks_section
 from headrace.contracts.config import parse
@@ -22,7 +23,7 @@ from headrace.data.settings import DataConfig
 from headrace.data.splits import SplitConfig
 from headrace.encode.semantic_ids import QUANTISERS
 from headrace.methods.page import PAGES
-from headrace.methods.prerank import PRERANKERS
+from headrace.methods.prerank import PRERANKERS, PSEUDO_LABELERS
 from headrace.methods.rank import RANKERS
 from headrace.methods.retrieve import RETRIEVERS
 
@@ -105,8 +106,8 @@ def plan_from(values: Mapping[str, Any], *, where: str, folder: Path) -> Plan:
     if not isinstance(values.get("seed", 0), int):
         raise ConfigError(f"{where}: seed is {values['seed']!r}, expected a whole number.")
     retrieve, retrievers = _stage(values, "retrieve", Retrieve, RETRIEVERS, where)
-    prerank, prerankers = _stage(values, "prerank", Prerank, PRERANKERS, where)
-    rank, rankers = _stage(values, "rank", Rank, RANKERS, where)
+    prerank, prerankers = _stage(values, "prerank", Prerank, {**PRERANKERS, **PSEUDO_LABELERS}, where)
+    rank, rankers = _stage(values, "rank", Rank, {**RANKERS, **PSEUDO_LABELERS}, where)
     page, pages = _stage(values, "page", Page, PAGES, where)
     ids, quantisers = ids_section(values.get("ids", {}), where)
     kinds = {name: parse(Kind, kind, where=f"{where} [kinds.{name}]") for name, kind in values.get("kinds", {}).items()}
@@ -144,6 +145,10 @@ def plan_from(values: Mapping[str, Any], *, where: str, folder: Path) -> Plan:
         chosen = settings_of(ranker, plan.of("rank", rank.use), where)
         check_calibrated(rank, chosen, f"{where} [rank]")
         need_probabilities(ranker(chosen), f"{where} [rank]")
+    for asked, stage, table in ((prerank, "prerank", PRERANKERS), (rank, "rank", RANKERS)):
+        if asked.pseudo is not None:
+            _check(asked.pseudo, plan.of(stage, asked.pseudo), PSEUDO_LABELERS, f"{where} [{stage}]")
+            check_pseudo(plan, stage, table, trusted(plan))
     _check(page.use, plan.of("page", page.use), PAGES, f"{where} [page]")
     _check(ids.method, plan.of("ids", ids.method), QUANTISERS, f"{where} [ids]")
     return plan
@@ -151,8 +156,9 @@ def plan_from(values: Mapping[str, Any], *, where: str, folder: Path) -> Plan:
 
 def trusted(plan: Plan) -> tuple[str, ...]:
     """The import paths the user's own TOML names."""
-    named = (*plan.retrievers, plan.prerank.use or "", plan.rank.use, plan.page.use, plan.ids.method)
-    return tuple(name for name in named if ":" in name)
+    scorers = (plan.prerank.use, plan.prerank.pseudo, plan.rank.use, plan.rank.pseudo)
+    named = (*plan.retrievers, *scorers, plan.page.use, plan.ids.method)
+    return tuple(name for name in named if name is not None and ":" in name)
 
 
 def _stage(values: Mapping[str, Any], stage: str, kind: type, table: Mapping[str, str], where: str) -> Any:
@@ -161,7 +167,7 @@ def _stage(values: Mapping[str, Any], stage: str, kind: type, table: Mapping[str
     own = {name: value for name, value in section.items() if not isinstance(value, Mapping)}
     parts = {name: value for name, value in section.items() if isinstance(value, Mapping)}
     settings: Any = parse(kind, own, where=f"{where} [{stage}]")
-    used = settings.use if isinstance(settings.use, tuple) else (settings.use,)
+    used = settings.use if isinstance(settings.use, tuple) else (settings.use, getattr(settings, "pseudo", None))
     for name in parts:
         if name not in table and name not in used:
             raise ConfigError(

@@ -31,7 +31,7 @@ class Proposing(Logged):
         if final and learned:
             epochs = self.retriever(name, final=False).manifest.metrics["epochs"]
         cut = cuts.test_us if final else cuts.valid_us if learned else self.proposed_from_us
-        of_items = self._of_items(name, cut)
+        of_items = self.of_items(self.plan.needs_of(name), name, cut)
         source = Source(
             interactions=lambda: self.log.interactions(cut, self.feature_object),
             inputs={"tables": self.tables, "features": self.features, **{need: made for need, (made, _) in of_items.items()}},
@@ -43,9 +43,9 @@ class Proposing(Logged):
         )  # fmt: skip
         return self._fit("retrieve", name, RETRIEVERS, source)
 
-    def _of_items(self, name: str, cut_us: int) -> dict[str, tuple[Artifact, Callable[[Artifact], Any]]]:
-        """What a retriever reads of items' texts and users' wishes, if it says so: its key hangs on nothing it never sees."""
-        needs, found = self.plan.needs_of(name), dict[str, tuple[Artifact, Callable[[Artifact], Any]]]()
+    def of_items(self, needs: set[str], name: str, cut_us: int) -> dict[str, tuple[Artifact, Callable[[Artifact], Any]]]:
+        """What a component, by its name, reads of items' texts and users' wishes: its key hangs on nothing it never sees."""
+        found = dict[str, tuple[Artifact, Callable[[Artifact], Any]]]()
         if "semantic_ids" in needs:
             found["semantic_ids"] = self.semantic_ids(cut_us), load_semantic_ids
         if "item_vectors" in needs:

@@ -106,9 +106,8 @@ def checked(labels: PseudoLabels, requests: Requests, unshown: Candidates, who: 
     for what, (bad, values, wanted) in wrong.items():
         if bad.any():
             row, place = np.argwhere(bad)[0]
-            raise DataError(
-                f"{who} gave {what} of {values[row, place]:g} to request {requests.ids[row]}, candidate {place}: expected {wanted}."
-            )
+            said = f"{what} of {values[row, place]:g} to request {requests.ids[row]}, candidate {place}"
+            raise DataError(f"{who} gave {said}: expected {wanted}.")
     return labels
 
 
@@ -117,9 +116,9 @@ def _figures(made: PseudoLabels, where: str, name: str) -> dict[str, float]:
     weight, label = made.weight[kept].astype(float), made.label[kept].astype(float)
     if not len(weight):
         raise DataError(
-            f'{where}: the labeler "{name}" gave no candidate a weight above 0, of {len(made.label):,} requests: nothing would be '
-            "learned from it. See that the log holds what was not shown and that the labeler's settings leave some of it in; or "
-            "leave pseudo out."
+            f'{where}: the labeler "{name}" gave no candidate of {len(made.label):,} requests a weight above 0, so nothing would '
+            "be learned from it. See that more is retrieved than was shown ([retrieve] k) and that the labeler's settings leave "
+            "some of it in; or leave pseudo out."
         )
     return {
         "labelled": len(weight), "mean": float((weight * label).sum() / weight.sum()), "mean weight": float(weight.mean()),

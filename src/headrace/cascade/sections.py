@@ -30,13 +30,17 @@ class Retrieve:
 
 @config
 class Prerank:
-    """use: the pre-ranker; without one all that is retrieved is ranked. keep: the best so many go on. The rest as in Rank."""
+    """use: the pre-ranker; without one all that is retrieved is ranked. keep: the best so many go on. The rest as in Rank.
+
+    pseudo: who labels the candidates of its impressions' requests that were not shown, for it to learn from them too.
+    """
 
     use: str | None = None
     keep: Annotated[int, Gt(0)] = 100
     most_requests: Annotated[int, Gt(0)] = 20_000
     learn_from: LearnFrom = "proposals"
     task: str | None = None
+    pseudo: str | None = None
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -50,7 +54,7 @@ class Rank:
     learn_from: which of what the retrievers propose was the next step's, or what became of items that were shown. task: the
     [tasks.NAME] that says what is to become of them, or several, the main one first. calibrate: how a pointwise ranker's scores
     (of the main task) are made probabilities that hold, on the part of its window that stops its training; calibrate_by: a
-    feature of users with a shift a value.
+    feature of users with a shift a value. pseudo: as in Prerank.
     """
 
     use: str = "dcnv2"
@@ -60,6 +64,7 @@ class Rank:
     task: str | tuple[str, ...] | None = None
     calibrate: Literal["platt", "isotonic", "beta"] | None = None
     calibrate_by: str | None = None
+    pseudo: str | None = None
 
     def __post_init__(self) -> None:
         if self.calibrate_by is not None and self.calibrate is None:

@@ -6,7 +6,8 @@
 Shapes: logits, label, pseudo, pseudo_weight [R, C]; known [R, C] marks what was shown. Cost: the model's pass over both.
 The balance of the two is a weight outside (λ), or a balancer's: both hang on the same representation. Weights have a mean of
 about 1 where they come from, so λ means the same for every labeler; they are not normalised here, so that a request without
-confidence moves little.
+confidence moves little. A scorer whose outputs have a logit named "pseudo" learns them there, on a head of its own over the
+same representation, and is served by the other: then a teacher's bias reaches what is shared alone.
 Papers: GPL, arXiv 2602.20995 (its joint loss); UKDSL, arXiv 2502.06834. Our reading: docs/papers/gpl.md, docs/papers/ukdsl.md.
 """
 
@@ -45,6 +46,6 @@ class PseudoChoice:
         logits = outputs.logits[self.task]
         means = {
             self.task: pointwise(logits, batch["label"], labelled(batch)),
-            PSEUDO: soft(logits, batch["pseudo"], batch["pseudo_weight"]),
+            PSEUDO: soft(outputs.logits.get(PSEUDO, logits), batch["pseudo"], batch["pseudo_weight"]),
         }
         return {name: Loss(mean, counts[name], shared=outputs.shared) for name, mean in means.items()}

@@ -21,12 +21,14 @@ from torch import nn
 
 from headrace.contracts.batch import Batch
 from headrace.contracts.config import config
+from headrace.contracts.errors import ConfigError
 from headrace.contracts.interactions import Interactions
 from headrace.contracts.seams import Learned, Outputs, State
 from headrace.nn.fields import FieldShapes
 from headrace.nn.list_scorer import ListScorer
 from headrace.nn.towers import Towers
 from headrace.objectives.choice import TASK, ChoiceConfig, learned_choice
+from headrace.objectives.pseudo import PSEUDO
 
 
 @config
@@ -37,6 +39,16 @@ class TwoTowerConfig(ChoiceConfig):
     hidden: Annotated[int, Gt(0)] = 64
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
     history: Annotated[int, Gt(0)] = 20
+    pseudo_head: bool = False
+    """True: pseudo-labels are learned by a head of their own, scales and a bias of the same products, which is not served."""
+
+    def __post_init__(self) -> None:
+        ChoiceConfig.__post_init__(self)
+        if self.perturb is not None and self.perturb.at == "hidden":
+            raise ConfigError(
+                'perturb: at = "hidden" moves what a last layer reads, and a product of two vectors has none. '
+                'Set at = "embedding" or "input".'
+            )
 
 
 class TwoTower(ListScorer):
@@ -58,8 +70,12 @@ class TwoTower(ListScorer):
         """In evaluation mode items' vectors are looked up."""
         items = self.towers.fields.known(candidates["items"])
         vectors = self.towers.item(items) if self.training else self.towers.vectors()[items]
-        logits = torch.einsum("rcd,rd->rc", vectors, state["vector"]) + self.bias(items).squeeze(-1)
-        return Outputs({TASK: logits + candidates["retrieval"] @ self.said})
+        product = torch.einsum("rcd,rd->rc", vectors, state["vector"]) + self.bias(items).squeeze(-1)
+        said = candidates["retrieval"] @ self.said
+        logits = {TASK: product + said}
+        if self.training and self.config.pseudo_head:
+            logits[PSEUDO] = self.pseudo(vectors * state["vector"].unsqueeze(1)).squeeze(-1) + said
+        return Outputs(logits)
 
     def _make(self, shapes: FieldShapes, stages: int) -> None:
         settings = self.config
@@ -70,3 +86,7 @@ class TwoTower(ListScorer):
         self.bias = nn.Embedding(shapes.n_items, 1, padding_idx=0)
         nn.init.zeros_(self.bias.weight)
         self.said = nn.Parameter(torch.zeros(3 * stages))
+        if settings.pseudo_head:
+            self.pseudo = nn.Linear(settings.dim, 1)
+            nn.init.ones_(self.pseudo.weight)
+            nn.init.zeros_(self.pseudo.bias)

@@ -164,6 +164,24 @@ def test_a_fork_continues_one_history_many_ways():
 
 
 @torch.no_grad()
+def test_a_fork_continues_each_of_several_histories_many_ways():
+    for position in POSITIONS:
+        of = replace(TINY, position=position, kv_heads=1)
+        body, draw = made(of), torch.Generator().manual_seed(0)
+        past, next_ids = (torch.randint(V, shape, generator=draw) for shape in ((2, 6), (6, 2)))
+        shared = body.cache(rows=2, extent=9)
+        body(Inputs(ids=past), cache=shared)
+        each = shared.fork(rows=6)
+        found = body(Inputs(ids=next_ids), cache=each).last
+        rows = torch.cat([past.repeat_interleave(3, 0), next_ids], 1)
+        torch.testing.assert_close(found, body(Inputs(ids=rows)).last[:, 6:], rtol=1e-3, atol=2e-5)
+        each.reorder(torch.tensor([2, 0, 5, 5]))  # two of each: rows keep to their history
+        later = body(Inputs(ids=next_ids[:4, :1]), cache=each).last
+        rows = torch.cat([rows[[2, 0, 5, 5]], next_ids[:4, :1]], 1)
+        torch.testing.assert_close(later, body(Inputs(ids=rows)).last[:, -1:], rtol=1e-3, atol=2e-5)
+
+
+@torch.no_grad()
 def test_slots_take_vectors_and_prefixes_are_seen_by_all():
     body, inputs = made(TINY), some_inputs(TINY)
     slots = torch.zeros(3, 7, dtype=torch.bool)
@@ -238,7 +256,11 @@ def test_a_cache_says_what_does_not_fit():
         body(two, cache=cache)
     with pytest.raises(DataError, match="cache of 1 rows got 2"):
         body(Inputs(ids=torch.zeros(2, 1, dtype=torch.int64)), cache=cache)
-    with pytest.raises(DataError, match="can't be forked"):
+    with pytest.raises(DataError, match="can't be forked: take one that is no fork"):
         cache.fork(2).fork(2)
+    two = body.cache(rows=2, extent=3)
+    body(Inputs(ids=torch.zeros(2, 1, dtype=torch.int64)), cache=two)
+    with pytest.raises(DataError, match="of 2 rows can't be forked to 3"):
+        two.fork(3)
     with pytest.raises(DataError, match="encoder"):
         made(replace(TINY, encoder_layers=1, decoder_layers=0)).cache(rows=1, extent=2)

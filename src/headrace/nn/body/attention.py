@@ -56,11 +56,14 @@ class SelfAttention(nn.Module):
             return out
         rows, heads, length, width = q.shape
         past_keys, past_values = slot.before
-        once = q.transpose(0, 1).reshape(1, heads, rows * length, width)  # the prefix is read once for all rows
+        each = (len(past_keys), rows // len(past_keys))
+        # a prefix is read once for all rows that go on from it
+        once = q.view(*each, heads, length, width).transpose(1, 2).reshape(each[0], heads, each[1] * length, width)
         past, past_lse = attend(once, past_keys, past_values, mask, bias=call.bias, places=call.before, need_lse=True)
         assert past_lse is not None
-        past = past.view(heads, rows, length, width).transpose(0, 1)
-        return merge([(out, lse), (past, past_lse.view(heads, rows, length).transpose(0, 1))])[0]
+        past = past.view(each[0], heads, each[1], length, width).transpose(1, 2).reshape(q.shape)
+        past_lse = past_lse.view(each[0], heads, each[1], length).transpose(1, 2).reshape(lse.shape)
+        return merge([(out, lse), (past, past_lse)])[0]
 
 
 class CrossAttention(nn.Module):

@@ -1,7 +1,7 @@
 """Keys and values of tokens that were read, so that the next ones cost one step; and a prefix that many rows have in common.
 
     cache = Cache(layers, rows=8, extent=200)      one history, then many continuations:
-    each = shared.fork(rows=64)
+    each = shared.fork(rows=64)                        or of each of 8, eight, side by side
 
 Buffers are made once for `extent` tokens, which also fixes what positions hang on (LongRoPE's factors, xPos's middle): decoding
 is the whole pass, step by step. A fork keeps one copy of the prefix; attention to prefix and own tokens is merged by log-sum-exp.
@@ -62,9 +62,12 @@ class Cache:
             )
 
     def fork(self, rows: int) -> "Cache":
-        """As many rows that go on from this cache's one row, each its own way. This one must then stay as it is."""
-        if self.rows != 1 or self.prefix is not None:
-            raise DataError(f"A cache of {self.rows} rows can't be forked: take one of a single row that is no fork itself.")
+        """As many rows that go on from this cache's rows, each its own way, those of one side by side. This one must then stay as
+        it is."""
+        if self.prefix is not None:
+            raise DataError(f"A cache of {self.rows} rows can't be forked: take one that is no fork itself.")
+        if rows % self.rows:
+            raise DataError(f"A cache of {self.rows} rows can't be forked to {rows}: each goes on in as many.")
         forked = Cache(len(self.slots), rows=rows, extent=self.extent, prefix=self)
         for mine, theirs in zip(self.slots, forked.slots, strict=True):
             if mine.keys is None or mine.values is None:
@@ -74,7 +77,7 @@ class Cache:
 
     def reorder(self, rows: Tensor, *, across: bool = True) -> None:
         """Row i goes on from what was row rows[i]: a beam that won. Without `across`, the encoder's keys stay as they are, for
-        beams that keep to their memory, each memory's side by side."""
+        beams that keep to their memory, each memory's side by side. Rows of a fork keep to their prefix in the same way."""
         for slot in self.slots:
             if slot.keys is not None and slot.values is not None:
                 slot.keys, slot.values = slot.keys[rows], slot.values[rows]

@@ -93,7 +93,7 @@ class Stack(nn.Module):
         if cache is not None and cache.prefix is not None:
             if whole.by_row:
                 raise DataError("Rows that share a prefix have the same mask: leave there, prefix and masks a row out.")
-            call.before = Places(Span(start, length, rows), Span(0, shared), x.device)
+            call.before = Places(Span(start, length, rows // cache.prefix.rows), Span(0, shared), x.device)
         if self.rotary is not None:
             call.turn = self.rotary(extent, x.device)
         return call

@@ -1,8 +1,8 @@
 """A decoder alone at work on codes, as `beam_search` asks for it: each row goes on from what it has read, beams share that past.
 
-The past is read once. A level reads one token a beam; keys and values follow the beams that won (`nn.body.cache`), so beams that
-begin alike have read their beginning once. Relation to `codes`: there an encoder's memory is attended to and never copied; here
-the past is part of the beam, and its keys are copied a level.
+The past is read once, and its keys are kept once for all beams that go on from it (`nn.body.cache`, a fork). A level reads one
+token a beam; keys and values of what was written follow the beams that won. Relation to `codes`: there what is gone on from is an
+encoder's memory, here it is the decoder's own past.
 Shapes: R rows of T tokens, W beams. Cost: the past O(R T · layers · (d² + T d)), a level O(R W · layers · (d² + T d)).
 Rows of one search are of one length: padding would stand between a past and what follows it, and positions would count it.
 """
@@ -35,8 +35,11 @@ class Continuing:
     @torch.inference_mode()
     def next(self, origin: Tensor, codes: Tensor, level: int) -> Tensor:
         """[R, W] -> [R, W, sizes[level]]."""
-        row = torch.arange(len(origin), device=origin.device).unsqueeze(1)
-        self.cache.reorder((row * self.width + origin).flatten())
+        if level == 1:
+            self.cache = self.cache.fork(origin.numel())
+        else:
+            row = torch.arange(len(origin), device=origin.device).unsqueeze(1)
+            self.cache.reorder((row * self.width + origin).flatten())
         self.width = origin.shape[1]
         states = self._states((codes + self.blocks[level - 1].start).view(-1, 1))
         return log_softmax(states @ self.output[self.blocks[level]].T, -1).view(*origin.shape, -1)

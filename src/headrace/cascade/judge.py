@@ -35,15 +35,17 @@ class Judge:
             names=tuple(names.ids.head(_CATEGORIES)),
         )
 
-    def rows(self, stage: str, lists: Mapping[str, RankedLists], further: Sequence[str] = ()) -> list[Row]:
-        """One table: methods that answered the same requests, against the plan's baseline and further ones, by slice."""
+    def rows(
+        self, stage: str, lists: Mapping[str, RankedLists], further: Sequence[str] = (), *, baseline: str | None = None
+    ) -> list[Row]:
+        """One table: methods that answered the same requests, against one baseline (the plan's) and further ones, by slice."""
         evaluate = self.pipeline.plan.evaluate
         return compare(
             lists,
             self.relevant,
             stage=stage,
             split=self.pipeline.split_name,
-            baseline=evaluate.baseline,
+            baseline=baseline or evaluate.baseline,
             further=further,
             metrics=evaluate.metrics,
             slices=self.slices,

@@ -125,18 +125,38 @@ def evaluate(
 def compare(
     plan: Annotated[Path, typer.Argument(help="Your TOML.")],
     retrieve: Annotated[
-        str, typer.Option(help="Retrievers, with commas: popularity, markov, itemknn, ease, two_tower, sasrec, or module:Class.")
-    ] = "popularity,itemknn,ease,sasrec",
+        str | None,
+        typer.Option(
+            help="Retrievers, with commas: popularity, markov, itemknn, ease, two_tower, sasrec, or module:Class. The default: "
+            "popularity,itemknn,ease,sasrec."
+        ),
+    ] = None,
+    rank: Annotated[
+        str | None, typer.Option(help="Rankers, tests are against the first: dcnv2,dlrm,shared_bottom, or module:Class.")
+    ] = None,
+    balance: Annotated[
+        str | None,
+        typer.Option(
+            help="Balancers of a ranker of several tasks, tests are against the plain sum: fixed,multibalance,marigold,pcgrad. "
+            "The one that the plan names keeps its settings; fixed without weights weighs all tasks 1."
+        ),
+    ] = None,
     out: Out = None,
     slices: Annotated[bool, typer.Option("--slices", help=SLICES)] = False,
 ) -> None:
     """Which of these methods wins on your data, and whether the difference is real: one table, intervals, paired tests.
 
-    Example:  headrace compare shop.toml --retrieve popularity,itemknn,sasrec
-    """
-    from headrace.cli.measuring import show_comparison
+    Of retrievers, rankers or balancers, one kind at a time. What was trained before is not trained again.
 
-    show_comparison(plan, [name.strip() for name in retrieve.split(",") if name.strip()], out or Path("runs") / plan.stem, slices)
+    Example:  headrace compare shop.toml --retrieve popularity,itemknn,sasrec
+
+    Example:  headrace compare shop.toml --rank dcnv2,dlrm,masknet
+
+    Example:  headrace compare world.toml --balance fixed,multibalance,marigold,pcgrad
+    """
+    from headrace.cli.comparing import show_comparison
+
+    show_comparison(plan, {"retrieve": retrieve, "rank": rank, "balance": balance}, out or Path("runs") / plan.stem, slices)
 
 
 @app.command()

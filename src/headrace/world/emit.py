@@ -5,6 +5,7 @@
     requests/day-000.parquet        candidates/day-000-00.parquet and on
     truth/day-000-00.parquet        the truth about each logged candidate, row for row: for judging, never for learning
     world.json shop.toml            what it is, and a plan that builds it
+    world.toml                      the same plan with a ranker of several tasks
 
 A file appears whole. A day is logged once its line is in world.json; logged again, its files get the same bytes.
 """
@@ -26,7 +27,7 @@ from headrace.contracts.seams import Policy
 from headrace.contracts.tables import ITEMS, USERS
 from headrace.data.shape import in_shape
 from headrace.world.outcomes import Outcome
-from headrace.world.plan import plan_of
+from headrace.world.plan import plan_of, plan_of_tasks
 from headrace.world.settings import DAY_US, START_US
 from headrace.world.tables import candidate_frames, outcomes_frame, requests_frame, views_frame
 
@@ -73,7 +74,9 @@ def append_day(folder: Path, world: "World", outcome: Outcome) -> dict[str, Any]
     about["days"] = [*about["days"][: outcome.day], line]
     sure = sorted({name for one in about["days"] for name in one["deterministic"]})
     past_us = world.past.at_us[world.past.at_us < START_US + (outcome.day + 1) * DAY_US]
-    place(folder / "shop.toml", plan_of(world.config, past_us, outcome.day + 1, sure))
+    plan = plan_of(world.config, past_us, outcome.day + 1, sure)
+    place(folder / "shop.toml", plan)
+    place(folder / "world.toml", plan_of_tasks(plan))
     place(folder / ABOUT, json.dumps(about, indent=1))
     return line
 

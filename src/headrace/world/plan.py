@@ -1,4 +1,4 @@
-"""A world's tables as a plan: the `shop.toml` that lies beside them and builds as it is."""
+"""A world's tables as plans that build as they are: `shop.toml`, and `world.toml`, whose ranker learns all tasks at once."""
 
 import numpy as np
 
@@ -63,6 +63,15 @@ slots = {config.slots}
 temperature = 0.1
 epsilon = 0.02
 """
+
+
+def plan_of_tasks(plan: str) -> str:
+    """The same with a ranker of several tasks; the click, the most frequent, is the main one."""
+    one = 'use = "dcnv2"\n', 'task = "click"\n'
+    several = 'use = "shared_bottom"\n', 'task = ["click", "purchase", "satisfied"]   # the first is the main one\n'
+    for old, new in zip(one, several, strict=True):
+        plan = plan.replace(old, new)
+    return plan
 
 
 def _split(at_us: Int64, days: int) -> str:

@@ -81,6 +81,9 @@ def test_the_report_says_who_labelled_what(built, pipeline):
     assert told["labelled"] == f"{count:,} of {count:,} unshown candidates (100.0%) of {len(fits):,} requests"
     assert told["mean weight"].startswith("1.000; they count as ")
     assert "normalized entropy" in told["teacher"]
+    features = json.loads((built / "report.json").read_text())["facts"]["features of prerank"]
+    assert set(features) == {"history", "items", "retrieval"}
+    assert all(one.startswith("shuffled, it moves probabilities of the unshown by 0.") for one in features.values())
     assert "pseudo-labels to prerank" in (built / "report.html").read_text()
 
 

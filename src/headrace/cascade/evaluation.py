@@ -15,6 +15,7 @@ import polars as pl
 
 from headrace.artifacts.store import Draft
 from headrace.cascade.calibrating import calibration_told
+from headrace.cascade.feature_importance import importances_told
 from headrace.cascade.impressions import measure_impressions
 from headrace.cascade.join import stacked
 from headrace.cascade.judge import BEYOND_K, Judge
@@ -96,6 +97,7 @@ def _measure(pipeline: Pipeline) -> Measured:
         labels = pipeline.pseudo_labels(stage)
         if labels is not None:
             more_facts[f"pseudo-labels to {stage}"] = pseudo_labels_told(labels)
+            more_facts[f"features of {stage}"] = importances_told(pipeline.importances(stage))
     return Measured(rows + shown, _losses(pipeline, found, requests, judge.relevant), facts | more_facts, curves)
 
 

@@ -20,6 +20,7 @@ from headrace.build.fit import Source
 from headrace.cascade.calibrating import calibration, load_calibration
 from headrace.cascade.cascade import Cascade
 from headrace.cascade.categories import category_bags
+from headrace.cascade.feature_importance import Importance, importances
 from headrace.cascade.join import stacked
 from headrace.cascade.labelling import labels_of_stage
 from headrace.cascade.plan import trusted
@@ -156,6 +157,11 @@ class Pipeline(Proposing):
     def _loaded(self, stage: str) -> Any:
         scorer = load_component(self.scorer(stage), SCORERS[stage], trusted(self.plan))
         return scorer.eval() if isinstance(scorer, nn.Module) else scorer
+
+    def importances(self, stage: str) -> dict[str, Importance]:
+        """Of what a stage's scorer reads, on the lists that stopped its training."""
+        task = next(iter(self.plan.tasks_of(stage)), None)
+        return importances(self._loaded(stage), self._apart(stage)[1], seed=self.plan.seed, task=task)
 
     def scoring(self, stage: str) -> Scoring:
         asked, calibrated = getattr(self.plan, stage), None

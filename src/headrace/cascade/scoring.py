@@ -84,12 +84,18 @@ def logits_of(scorer: Any, requests: Requests, candidates: Candidates) -> Float3
 
 def all_logits_of(scorer: Any, requests: Requests, candidates: Candidates) -> dict[str, Float32]:
     """By task, [R, C] each; first what the scorer orders by."""
-    seen, pairs = [name for name in candidates.scores if name not in _SAID_BY_NONE], pairs_in(scorer.candidate_schema)
+    user, batch = batches_for(scorer, requests, candidates)
     with torch.inference_mode():
-        state = scorer.user(_where(user_batch(requests, scorer.schema), scorer))
-        outputs = scorer.score(state, _where(candidate_batch(candidates, seen, pairs), scorer))
+        outputs = scorer.score(scorer.user(user), batch)
     there = candidates.there
     return {name: np.where(there, logits.cpu().numpy(), np.nan).astype(np.float32) for name, logits in outputs.logits.items()}
+
+
+def batches_for(scorer: Any, requests: Requests, candidates: Candidates) -> tuple[Batch, Batch]:
+    """What its `user` and its `score` read of them."""
+    seen, pairs = [name for name in candidates.scores if name not in _SAID_BY_NONE], pairs_in(scorer.candidate_schema)
+    user, batch = user_batch(requests, scorer.schema), candidate_batch(candidates, seen, pairs)
+    return _where(user, scorer), _where(batch, scorer)
 
 
 def _where(batch: Batch, scorer: Any) -> Batch:

@@ -1,9 +1,14 @@
+import dataclasses
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from headrace.cascade.anchors_section import AnchorsConfig, anchors_plan
+from headrace.contracts.config import parse
 from headrace.contracts.errors import ConfigError
+from headrace.methods.prerank.anchors.causal import CausalConfig
 
 FINE = {"out": "anchors.parquet", "anchors": {"run": "runs/shop", "n": 5, "causal": {"dim": 8}}}
 
@@ -45,3 +50,15 @@ def test_out_of_the_command_line_comes_first():
 def test_mistakes_are_named(changes, says):
     with pytest.raises(ConfigError, match=says):
         plan(**changes)
+
+
+def test_every_key_is_on_its_page_with_its_default():
+    page = (Path(__file__).parent.parent.parent / "docs" / "annotate.md").read_text()
+    block = re.search(r"```toml anchors.toml\n(.*?)```", page, re.DOTALL)
+    assert block is not None
+    found = anchors_plan(tomllib.loads(block[1]), where="docs", folder=Path())
+    assert found.asked == AnchorsConfig(run="runs/shop")
+    assert parse(CausalConfig, found.settings, where="docs") == CausalConfig()
+    for kind in (AnchorsConfig, CausalConfig):
+        for field in dataclasses.fields(kind):
+            assert re.search(rf"\b{field.name}\b", block[1]), field.name

@@ -37,7 +37,8 @@ class TrialArm:
 @dataclass(frozen=True)
 class Trials:
     """Implements `Work`. settings: protocol -> what all its arms have in common. open_data: fetches what is learned from, returns
-    its digest. revision: raised when `run` gives other figures for the same settings."""
+    its digest. metrics: those that a protocol's runs have no figure of are another's. revision: raised when `run` gives other
+    figures for the same settings."""
 
     data: str
     arms: Mapping[str, TrialArm]
@@ -84,7 +85,8 @@ class Trials:
         return self._cell(self.arms[arm], self.arms[arm].settings, figures, sum(seconds for _, seconds in ran))
 
     def _cell(self, arm: TrialArm, settings: Settings, figures: Figures, seconds: float) -> Cell:
-        shown = {metric: np.atleast_1d(figures[arm.shows.get(metric, metric)]) for metric in self.metrics}
+        read = {metric: arm.shows.get(metric, metric) for metric in self.metrics}
+        shown = {metric: np.atleast_1d(figures[name]) for metric, name in read.items() if name in figures}
         return Cell(dict(settings), seconds, shown)
 
     def _ran(self, graph: Graph, setting: Settings, arm: str, own: Settings, seed: int) -> tuple[Figures, float]:

@@ -55,25 +55,34 @@ def boosted(known: TreeRows, settings: TreeSettings, loss: TreeLoss, *, seed: in
     return lightgbm.train(_asked(settings, loss, seed, threads), _data(known), settings.trees)
 
 
+def stopped(
+    known: TreeRows, held: TreeRows, settings: TreeSettings, loss: TreeLoss, *, most: int, seed: int, threads: int = 1
+) -> tuple[TreeSettings, Any, float]:
+    """Boosted until the held rows say stop, at `most` trees: the settings with the best number of trees, a booster of the known
+    rows that scores with as many, and the held rows' cross-entropy, or -NDCG@10."""
+    lightgbm = the_lightgbm()
+    asked = {**_asked(settings, loss, seed, threads), "metric": "ndcg" if loss == "listwise" else "cross_entropy"}
+    asked |= {"eval_at": [10]} if loss == "listwise" else {}
+    data, stop = _data(known), lightgbm.early_stopping(_PATIENCE, verbose=False)
+    made = lightgbm.train(asked, data, most, valid_sets=[_data(held, data)], valid_names=["held"], callbacks=[stop])
+    value = float(next(iter(made.best_score["held"].values()))) * (-1 if loss == "listwise" else 1)
+    return replace(settings, trees=max(made.best_iteration, 1)), made, value
+
+
 def searched(
     known: TreeRows, held: TreeRows, first: TreeSettings, loss: TreeLoss, *, trials: int, seed: int, threads: int = 1
 ) -> tuple[TreeSettings, Any]:
     """The best of `trials` settings, `first` among them, and a booster of them on known and held rows together."""
-    lightgbm, draw = the_lightgbm(), rng(seed, "boosted trees", "search")
-    best, best_value = first, np.inf
-    for number in range(trials):
-        one = first if number == 0 else _drawn(first, draw)
-        asked = {**_asked(one, loss, seed, threads), "metric": "ndcg" if loss == "listwise" else "cross_entropy"}
-        asked |= {"eval_at": [10]} if loss == "listwise" else {}
-        data = _data(known)
-        stop = lightgbm.early_stopping(_PATIENCE, verbose=False)
-        made = lightgbm.train(
-            asked, data, _MORE_TREES * first.trees, valid_sets=[_data(held, data)], valid_names=["held"], callbacks=[stop]
-        )
-        value = next(iter(made.best_score["held"].values())) * (-1 if loss == "listwise" else 1)
-        if value < best_value:
-            best, best_value = replace(one, trees=max(made.best_iteration, 1)), value
+    most, tried = _MORE_TREES * first.trees, drawn(first, trials, seed=seed)
+    ended = [stopped(known, held, one, loss, most=most, seed=seed, threads=threads) for one in tried]
+    best, _, _ = min(ended, key=lambda one: one[2])
     return best, boosted(known.joined(held), best, loss, seed=seed, threads=threads)
+
+
+def drawn(first: TreeSettings, trials: int, *, seed: int) -> list[TreeSettings]:
+    """The settings of a search: `first`, then draws."""
+    draw = rng(seed, "boosted trees", "search")
+    return [first, *(_drawn(first, draw) for _ in range(trials - 1))]
 
 
 def scores(booster: Any, rows: NDArray[np.float32], *, threads: int = 1) -> Float32:

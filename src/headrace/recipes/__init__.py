@@ -7,6 +7,7 @@ RECIPES = {
     "lex": "headrace.recipes.lex",
     "liger": "headrace.recipes.liger",
     "lr_law": "headrace.recipes.lr_law",
+    "lspr": "headrace.recipes.lspr",
     "magneto": "headrace.recipes.magneto",
     "marigold": "headrace.recipes.marigold",
     "mender": "headrace.recipes.mender",

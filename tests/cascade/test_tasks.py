@@ -132,6 +132,18 @@ def test_calibration_is_of_the_main_task(single):
     assert {row.split.split(", ")[-1] for row in rows if row.method.endswith(", platt")} == {"impressions of look", "look"}
 
 
+def test_a_ranker_that_orders_by_worth_is_measured_on_each_tasks_probability(single):
+    small = {"history": 5, "train": {"epochs": 1}, "worth": {"day": 2.0}}
+    mine = learning(single, "look", "day", use="shared_bottom", shared_bottom=small)
+    scorer, lists = mine.scoring("rank").scorer, mine.lists("rank").take(np.arange(5))
+    every = all_logits_of(scorer, lists.requests, lists.candidates)
+    assert list(every) == ["worth", "look", "day"]
+    assert logits_of(scorer, lists.requests, lists.candidates) == pytest.approx(every["worth"], nan_ok=True)
+    rows, _, _ = measure_impressions(mine)
+    assert {row.metric for row in rows if row.split.endswith("impressions of look")} >= {"calibration_ratio", "auc"}
+    assert {row.method for row in rows} == {BASE_RATE, "shared_bottom"}
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [
@@ -163,7 +175,11 @@ def test_a_task_whose_event_never_happens_is_an_error_that_names_the_event(singl
         ({"task": ["look"]}, r"ranks by several tasks, and task names look. Set learn_from"),
         ({"task": []}, r'learn_from = "impressions" needs a task'),
         ({"learn_from": "proposals"}, r'task = "look" is of impressions, and learn_from is "proposals"'),
-        ({"task": 3}, r"task"),
+        ({"task": 3}, r"\[rank\].*task"),
+        (
+            {"use": "shared_bottom", "shared_bottom": {"worth": {"look": 1.0}}, "calibrate": "platt"},
+            r"with \[rank.shared_bottom\] worth the score that orders is what all tasks are worth together, no probability",
+        ),
     ],
 )
 def test_mistakes_in_the_toml(tmp_path, rank, says):

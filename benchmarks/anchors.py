@@ -1,6 +1,6 @@
 """Users a second whose anchors are written, cold, and what a log with 1% more users costs.
 
-    python -m benchmarks.anchors [--users 20000] [--items 12000] [--anchors 10] [--length 20]
+    python -m benchmarks.anchors [--users 20000 60000] [--items 12000] [--anchors 10] [--length 20]
 
 Semantic ids of three levels of 256 symbols, histories of 5 to 40 events, the writer at its default size (2 layers, 64 wide), not
 trained: how long it takes does not hang on its weights. One thread. CPU seconds of the whole job (`cascade.anchors_kept`),
@@ -59,15 +59,9 @@ def writer_of(history: History, items: int, length: int) -> CausalWriter:
     return made
 
 
-def main() -> None:
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, value in (("users", 20_000), ("items", 12_000), ("anchors", 10), ("length", 20)):
-        asked.add_argument(f"--{name}", type=int, default=value)
-    of = asked.parse_args()
-    torch.set_num_threads(1)
-    more = of.users // 100
-    grown = histories(of.users + more + 1, of.items)
-    history = grown.take(np.arange(of.users + 1))
+def measured(users: int, of: argparse.Namespace) -> dict[str, Any]:
+    grown = histories(users + users // 100 + 1, of.items)
+    history = grown.take(np.arange(users + 1))
     writer = writer_of(history, of.items, of.length)
     seconds: dict[str, float] = {}
     new: dict[str, int] = {}
@@ -76,14 +70,24 @@ def main() -> None:
             began = time.process_time()
             found = written(writer, rows, of.anchors, Path(folder))
             seconds[name], new[name] = time.process_time() - began, found.new
+    cold = seconds["cold"]
+    return {
+        **{f"{name}_cpu_s": round(value, 3) for name, value in seconds.items()},
+        **{f"{name}_written": value for name, value in new.items()}, "cold_users_per_cpu_s": round(users / cold),
+        "again_share_of_cold": round(seconds["again"] / cold, 4), "grown_by_1%_share_of_cold": round(seconds["grown"] / cold, 4),
+    }  # fmt: skip
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked.add_argument("--users", type=int, nargs="+", default=[20_000, 60_000])
+    for name, value in (("items", 12_000), ("anchors", 10), ("length", 20)):
+        asked.add_argument(f"--{name}", type=int, default=value)
+    of = asked.parse_args()
+    torch.set_num_threads(1)
     figures: dict[str, Any] = vars(of) | {"levels": LEVELS, "codes": CODES}
-    figures |= {f"{name}_cpu_s": round(value, 3) for name, value in seconds.items()}
-    figures |= {f"{name}_written": value for name, value in new.items()}
-    figures |= {
-        "cold_users_per_cpu_s": round(of.users / seconds["cold"]),
-        "again_share_of_cold": round(seconds["again"] / seconds["cold"], 4),
-        "grown_by_1%_share_of_cold": round(seconds["grown"] / seconds["cold"], 4),
-    }
+    for users in of.users:
+        figures |= {f"{users:,} users, {name}": value for name, value in measured(users, of).items()}
     record("anchors", figures)
 
 

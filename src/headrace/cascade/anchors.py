@@ -62,7 +62,8 @@ def anchors(
 
     def make(draft: Draft) -> None:
         fitted, known = load_component(writer, ANCHOR_WRITERS, trusted), load_semantic_ids(ids, log)
-        found = written(fitted, log.interactions(cut_us).history, n, graph.store.root / KEPT, graph.progress)
+        with graph.store.locked(f"{KEPT}-{writer.key}"):  # builds of two cuts may share a writer
+            found = written(fitted, log.interactions(cut_us).history, n, graph.store.root / KEPT, graph.progress)
         made = Anchors(found.codes, found.log_prob, max(cut_us, fitted.cut_us) - 1, fitted.ids.fingerprint)
         made.check(known)
         save_arrays(draft.path / _FILE, made.arrays())

@@ -1,6 +1,6 @@
 """Seconds of a step with several tasks: each balancer against the summed loss, and against TorchJD where it is installed.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.balancers [--rounds 7] [--tasks 2 4 8]
+    OMP_NUM_THREADS=1 python -m benchmarks.balancers [--rounds 15] [--tasks 2 4 8]
 
 One body of DCN-V2's parts: 3 crosses of 128 features beside a tower 256, 128; heads 32 wide; batch 512; Adam, fused. Rows of
 the "large body" have a tower 512, 512, 512, 128, at the same z and heads: what is paid at z is then less of a step. A step is
@@ -32,7 +32,7 @@ from headrace.contracts.training import TrainConfig
 from headrace.methods.rank.dcnv2 import CrossNet
 from headrace.nn.seeded import seeded
 
-FEATURES, BATCH, STEPS = 128, 512, 3
+FEATURES, BATCH, STEPS = 128, 512, 4
 OURS: dict[str, dict[str, Any]] = {
     "equal": {},
     "uncertainty": {},
@@ -96,9 +96,9 @@ class Timed:
     def seconds(self) -> float:
         """Of a step, the mean over as many as `every` may span."""
         started = time.process_time()
-        for _ in range(4 * STEPS):
+        for _ in range(STEPS):
             self.step()
-        return (time.process_time() - started) / (4 * STEPS)
+        return (time.process_time() - started) / STEPS
 
 
 def ours(name: str) -> Callable[[Model, int], tuple[Backward, Callable[[Reevaluate], None] | None]]:
@@ -154,7 +154,7 @@ def compared(of: str, timed: Mapping[str, Timed], rounds: int) -> dict[str, floa
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--tasks", type=int, nargs="+", default=[2, 4, 8])
     asked = parser.parse_args()
     torch.set_num_threads(1)

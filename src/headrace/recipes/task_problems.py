@@ -33,7 +33,6 @@ from headrace.recipes.exposure import ExposureConfig, lived
 from headrace.recipes.flat_shared_bottom import FlatSharedBottom, chances
 from headrace.recipes.flat_table import TableBatches, Tables, coded
 from headrace.recipes.lists_of_days import joined
-from headrace.recipes.lists_of_days import joined
 from headrace.world.settings import DAY_US
 
 

@@ -9,9 +9,9 @@ from headrace.contracts.batch import Field, check_batch
 from headrace.contracts.errors import DataError
 from headrace.contracts.requests import Candidates
 from headrace.contracts.seams import PseudoLabels
-from headrace.data.rank_inputs import ListBatches, candidate_batch, list_schema, pairs_in, retrieval_features, user_batch
+from headrace.data.rank_inputs import AGES, ListBatches, candidate_batch, list_schema, pairs_in, retrieval_features, user_batch
 from headrace.testing import check_batches
-from headrace.testing.examples import some_candidates, some_lists, some_requests
+from headrace.testing.examples import HOUR_US, history_of, some_candidates, some_lists, some_requests
 
 SCHEMA = {"history": Field("int64", ("rows", 4))}
 
@@ -169,3 +169,14 @@ def test_a_request_of_which_nothing_was_shown_has_pseudo_labels_alone():
     for batch in batches.epoch(0):
         assert not batch["known"].any()
         assert (batch["pseudo_weight"] > 0).equal(batch["items"] > 0)
+
+
+def test_ages_stand_in_their_items_places():
+    requests = some_requests(3)
+    history = history_of([[], [5], [7, 8, 9]], [[], [HOUR_US], [HOUR_US, 2 * HOUR_US, 12 * HOUR_US]])
+    requests = replace(requests, history=history, at_us=np.full(3, 13 * HOUR_US))
+    schema = {"history": Field("int64", ("rows", 2)), AGES: Field("float32", ("rows", 2))}
+    batch = user_batch(requests, schema)
+    check_batch(batch, schema)
+    assert batch["history"].tolist() == [[0, 0], [5, 0], [8, 9]]
+    assert batch[AGES].numpy() == pytest.approx(np.log1p([[0, 0], [12, 0], [11, 1]]))

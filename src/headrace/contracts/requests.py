@@ -5,11 +5,12 @@ R requests, K candidates a request, S slots a page. Items are dense int32 number
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+Number = TypeVar("Number", np.int32, np.int64)
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 Float32 = NDArray[np.float32]
@@ -38,10 +39,17 @@ class History:
 
     def last(self, k: int) -> Int32:
         """The newest k items a row, [R, k], oldest first, 0 behind them where there are fewer."""
+        return self._laid_out(self.items, k)
+
+    def last_at_us(self, k: int) -> Int64:
+        """Their moments, each in its item's place."""
+        return self._laid_out(self.at_us, k)
+
+    def _laid_out(self, values: NDArray[Number], k: int) -> NDArray[Number]:
         index = np.maximum(self.offsets[1:] - k, self.offsets[:-1])[:, None] + np.arange(k)
         there = index < self.offsets[1:, None]
-        found = np.zeros(there.shape, np.int32)
-        found[there] = self.items[index[there]]
+        found = np.zeros(there.shape, values.dtype)
+        found[there] = values[index[there]]
         return found
 
     def newest(self, k: int) -> "History":

@@ -1,6 +1,7 @@
 """Requests and candidates as a scorer's batch: the same function offline and online, so training and serving can't drift apart.
 
-A scorer's schema says what it wants: "history" [rows, H] is the newest H items, any other user field is a request feature.
+A scorer's schema says what it wants: "history" [rows, H] is the newest H items, "history.ages" [rows, H] how long ago they were,
+any other user field is a request feature.
 Of candidates: "items" [rows, candidates], and "retrieval" [rows, candidates, 3 a retriever]:
 proposed or not, 1 / log2(1 + rank), and the score standardised within the request (raw scores move when it is refitted).
 Any other candidate field is a feature that the candidates carry, "pair.…" [rows, candidates].
@@ -19,7 +20,9 @@ from headrace.contracts.lists import CandidateLists
 from headrace.contracts.requests import Candidates, Float32, Requests
 from headrace.contracts.rng import rng
 
-_CLIP = 4.0
+_CLIP, _HOUR_US = 4.0, 3_600_000_000
+AGES = "history.ages"
+"""A user field: how long ago the events of "history" were."""
 LABEL_OF = "label."
 """What stands before a task's name in a batch."""
 
@@ -27,8 +30,11 @@ LABEL_OF = "label."
 def user_batch(requests: Requests, schema: Schema) -> dict[str, torch.Tensor]:
     batch = {}
     for name, field in schema.items():
+        values: NDArray[Any]
         if name == "history":
             values = requests.history.last(int(field.shape[1]))
+        elif name == AGES:
+            values = ages(requests, int(field.shape[1]))
         elif name in requests.features:
             values = requests.features[name]
         else:
@@ -37,6 +43,15 @@ def user_batch(requests: Requests, schema: Schema) -> dict[str, torch.Tensor]:
             )
         batch[name] = _tensor(values)
     return batch
+
+
+def ages(requests: Requests, k: int) -> Float32:
+    """[R, k]: log(1 + hours) from each of the newest k events to its request, 0 behind them."""
+    past_us = requests.history.last_at_us(k)
+    hours = (requests.at_us[:, None] - past_us) / _HOUR_US
+    there = np.arange(k) < requests.history.lengths[:, None]
+    found: Float32 = np.where(there, np.log1p(np.maximum(hours, 0)), 0).astype(np.float32)
+    return found
 
 
 def candidate_batch(candidates: Candidates, stages: Sequence[str], pairs: Iterable[str] = ()) -> dict[str, torch.Tensor]:

@@ -87,6 +87,15 @@ def test_the_report_says_who_labelled_what(built, pipeline):
     assert "pseudo-labels to prerank" in (built / "report.html").read_text()
 
 
+def test_a_pre_rankers_probabilities_are_held_against_what_it_was_taught_by(built):
+    """On impressions of the test window, as a ranker's are, and apart from the ranker's own rows."""
+    rows = [row for row in json.loads((built / "report.json").read_text())["rows"] if "impressions of look" in row["split"]]
+    mine = {row["metric"]: row for row in rows if (row["stage"], row["method"]) == ("prerank", "two_tower")}
+    assert set(mine) == {"auc", "gauc", "log_loss", "normalized_entropy", "calibration_ratio", "ece"}
+    assert {row["method"] for row in rows if row["stage"] == "rank"} == {"dcnv2", "base rate"}
+    assert rows[0]["stage"] == "rank", "whose rows a gate reads"
+
+
 def test_only_lists_that_are_fitted_on_are_labelled_and_by_the_teacher(pipeline):
     labels = pipeline.pseudo_labels("prerank")
     arrays = load_arrays(labels.path / "labels.safetensors")

@@ -1,9 +1,10 @@
-"""Where a ranker learns from impressions: its scores held against what became of the impressions of the test window.
+"""Where a scorer learns from impressions: its scores held against what became of the impressions of the test window.
 
-Rows of stage "rank", under splits that say so, since they are about other requests than the rest of the report: what the log's
-own policies chose to show and what they chose it from (`tested`), not what this cascade would show. Of several tasks each has
-its rows, the main one's impressions first. A scorer whose scores are no probabilities has rows of order alone, of impressions. A
-ranker that is calibrated has rows of what it says before and of what is served; a calibration is of the main task.
+Rows of each such stage, the ranker's first, under splits that say so, since they are about other requests than the rest of the
+report: what the log's own policies chose to show and what they chose it from (`tested`), not what this cascade would show. Of
+several tasks each has its rows, the main one's impressions first. A scorer whose scores are no probabilities has rows of order
+alone, of impressions. A ranker that is calibrated has rows of what it says before and of what is served; a calibration is of the
+main task.
 """
 
 from typing import Any
@@ -28,7 +29,7 @@ def served(plan: Plan) -> str:
 
 def served_rows(plan: Plan, rows: list[Row]) -> list[Row]:
     """Of `measure_impressions`: what the cascade serves, on impressions of the main task."""
-    return [row for row in rows if row.method == served(plan) and row.split == rows[0].split]
+    return [row for row in rows if (row.stage, row.method, row.split) == (_STAGE, served(plan), rows[0].split)]
 
 
 def measure_impressions(pipeline: Pipeline) -> tuple[list[Row], dict[str, Any], list[Reliability]]:
@@ -40,43 +41,53 @@ def measure_impressions(pipeline: Pipeline) -> tuple[list[Row], dict[str, Any], 
         for name, task in pipeline.plan.tasks_of(stage).items():
             of_task = counts.get("tasks", {}).get(name, counts)
             groups[_group(pipeline.plan, stage, name)] = _facts(name, task, of_task)
-    if not pipeline.plan.tasks_of(_STAGE):
-        return [], groups, []
-    found = tested(pipeline)
-    for name, task in pipeline.plan.tasks_of(_STAGE).items():
-        group = groups[_group(pipeline.plan, _STAGE, name)]
-        group["tested on"] = _told(found.shown.of_tasks.get(name, found.shown.counts), task, "the log's end")
-        group["what it was drawn from"] = _drawn(found, name)
-    if not len(found.shown):
-        return [], groups, []
-    predictions = _predicted(pipeline, found)
-    rows: list[Row] = []
-    for name, methods in predictions.items():
-        rows += found.rows(methods, name, baseline=BASE_RATE, probable=_probable(pipeline))
-    curves = [] if not _probable(pipeline) else [
-        reliability(method if name == found.tasks[0] else f"{method}, {name}", found.label(name), p)
-        for name, methods in predictions.items() for method, p in methods.items() if method != BASE_RATE
-    ]  # fmt: skip
+    rows, curves = list[Row](), list[Reliability]()
+    for stage in reversed(pipeline.scoring_stages):
+        if pipeline.plan.tasks_of(stage):
+            found = tested(pipeline, stage)
+            _tell(found, groups)
+            if len(found.shown):
+                more, theirs = _measured(found)
+                rows, curves = rows + more, curves + theirs
     return rows, groups, curves
 
 
-def _predicted(pipeline: Pipeline, found: Tested) -> dict[str, dict[str, Float64]]:
+def _tell(found: Tested, groups: dict[str, Any]) -> None:
+    for name, task in found.pipeline.plan.tasks_of(found.stage).items():
+        group = groups[_group(found.pipeline.plan, found.stage, name)]
+        group["tested on"] = _told(found.shown.of_tasks.get(name, found.shown.counts), task, "the log's end")
+        group["what it was drawn from"] = _drawn(found, name)
+
+
+def _measured(found: Tested) -> tuple[list[Row], list[Reliability]]:
+    predictions, probable = _predicted(found), _probable(found.pipeline, found.stage)
+    rows: list[Row] = []
+    for name, methods in predictions.items():
+        rows += found.rows(methods, name, baseline=BASE_RATE, probable=probable)
+    curves = [] if not probable else [
+        reliability(method if name == found.tasks[0] else f"{method}, {name}", found.label(name), p)
+        for name, methods in predictions.items() for method, p in methods.items() if method != BASE_RATE
+    ]  # fmt: skip
+    return rows, curves
+
+
+def _predicted(found: Tested) -> dict[str, dict[str, Float64]]:
     """task -> method -> its prediction of each impression whose label is known."""
-    ranking, plan = pipeline.scoring(_STAGE), pipeline.plan
+    scoring, plan = found.pipeline.scoring(found.stage), found.pipeline.plan
     predictions = {}
-    for name, logits in found.of_tasks(ranking.scorer).items():
+    for name, logits in found.of_tasks(scoring.scorer).items():
         known = found.known(name)
-        mine = probabilities(logits[known]) if _probable(pipeline) else logits[known].astype(float)
-        predictions[name] = {BASE_RATE: found.base_rate(name), plan.rank.use: mine}
-        if ranking.calibrated is not None and name == found.tasks[0]:
-            after = ranking.calibrated(logits, found.lists.requests)
+        mine = probabilities(logits[known]) if _probable(found.pipeline, found.stage) else logits[known].astype(float)
+        predictions[name] = {BASE_RATE: found.base_rate(name), scoring.name: mine}
+        if scoring.calibrated is not None and name == found.tasks[0]:
+            after = scoring.calibrated(logits, found.lists.requests)
             predictions[name][served(plan)] = probabilities(after[known])
     return predictions
 
 
-def _probable(pipeline: Pipeline) -> bool:
+def _probable(pipeline: Pipeline, stage: str) -> bool:
     """Whether each task's logit is one of a probability: of several tasks it is, even where their worth together orders."""
-    return len(pipeline.plan.rank.tasks) > 1 or bool(getattr(pipeline.scoring(_STAGE).scorer, "probabilities", False))
+    return len(pipeline.plan.tasks_of(stage)) > 1 or bool(getattr(pipeline.scoring(stage).scorer, "probabilities", False))
 
 
 def _group(plan: Plan, stage: str, task: str) -> str:

@@ -90,7 +90,7 @@ def _side_by_side(pipeline: Pipeline, plans: Mapping[str, Plan], baseline: str) 
 
 
 def _on_impressions(pipeline: Pipeline, scorings: Iterator[tuple[str, Scoring]], baseline: str) -> tuple[list[Row], list[str]]:
-    found = tested(pipeline)
+    found = tested(pipeline, _STAGE)
     logits: dict[str, dict[str, Float32]] = {task: {} for task in found.tasks}
     unlikely = []
     for name, scoring in scorings:

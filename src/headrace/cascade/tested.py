@@ -1,9 +1,9 @@
-"""Rankers' predictions held against what became of the impressions of the test window, task by task, in two populations.
+"""Scorers' predictions held against what became of the impressions of the test window, task by task, in two populations.
 
 impressions     as the log's policies chose them: all that was shown and whose window has closed
 drawn from      what they chose from: the impressions of first slots, each weighed by 1 / propensity (`first_slots`)
 
-A ranker reads all that was retrieved and learns from what was shown, so its probabilities can hold on the one and not on the
+A scorer reads all that was retrieved and learns from what was shown, so its probabilities can hold on the one and not on the
 other. Baseline: the share of positives among the impressions of training, the same for each, so its AUC and GAUC are one half and
 its NE is near 1. Cost: that of scoring the lists once a ranker, and of `evaluate.predictions`.
 """
@@ -25,7 +25,6 @@ from headrace.evaluate.predictions import METRICS, ORDER, WEIGHTED, compare_pred
 from headrace.evaluate.rows import Row
 
 IMPRESSIONS, DRAWN_FROM = "impressions", "drawn from (1 / propensity)"
-_STAGE = "rank"
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,7 @@ class Tested:
     share of positives among the impressions of training."""
 
     pipeline: Pipeline
+    stage: str
     shown: Impressions
     lists: CandidateLists
     drawn_p: Float32
@@ -90,30 +90,30 @@ class Tested:
         known, plan = self.known(task), self.pipeline.plan.evaluate
         users = np.broadcast_to(self.lists.requests.users[:, None], known.shape)[known]
         return compare_predictions(
-            {name: p[kept] for name, p in predictions.items()}, self.label(task)[kept], users[kept], stage=_STAGE,
+            {name: p[kept] for name, p in predictions.items()}, self.label(task)[kept], users[kept], stage=self.stage,
             split=self.split(IMPRESSIONS if weighed is None else DRAWN_FROM, task), baseline=baseline, metrics=metrics,
             weights=weighed, seed=plan.seed, resamples=plan.resamples,
         )  # fmt: skip
 
 
-def tested(pipeline: Pipeline) -> Tested:
-    """Of a plan whose ranker learns from impressions."""
-    plan, cuts, tasks = pipeline.plan, pipeline.cuts, pipeline.plan.tasks_of(_STAGE)
+def tested(pipeline: Pipeline, stage: str) -> Tested:
+    """stage: one that learns from impressions."""
+    plan, cuts, tasks = pipeline.plan, pipeline.cuts, pipeline.plan.tasks_of(stage)
     shown = Impressions.between(
         pipeline.tables.path, pipeline.log, tasks, cuts.asked_us, cuts.last_us + 1, plan.evaluate.most_requests
     )
-    counts = pipeline.candidate_lists(_STAGE).manifest.metrics
+    counts = pipeline.candidate_lists(stage).manifest.metrics
     of_tasks = counts.get("tasks", {next(iter(tasks)): counts})
     rates = {name: of_tasks[name]["positive"] / of_tasks[name]["labelled"] for name in tasks}
     requests = pipeline.requests_of(shown.users, shown.at_us)
-    lists = _among_proposals(pipeline, shown, requests)
-    return Tested(pipeline, shown, lists, shown.among(lists.candidates.items, shown.drawn_p), rates)
+    lists = _among_proposals(pipeline, stage, shown, requests)
+    return Tested(pipeline, stage, shown, lists, shown.among(lists.candidates.items, shown.drawn_p), rates)
 
 
-def _among_proposals(pipeline: Pipeline, shown: Impressions, requests: Requests) -> CandidateLists:
-    """As the served cascade would propose for the requests and hand on to the ranker."""
+def _among_proposals(pipeline: Pipeline, stage: str, shown: Impressions, requests: Requests) -> CandidateLists:
+    """As the served cascade would propose for the requests and hand on to the stage."""
     retrievers = {name: pipeline.load_retriever(name, final=True) for name in pipeline.plan.retrieve.use}
-    before: list[Scoring] = [pipeline.scoring(stage) for stage in pipeline.scoring_stages[:-1]]
+    before: list[Scoring] = [pipeline.scoring(one) for one in pipeline.scoring_stages[: pipeline.scoring_stages.index(stage)]]
 
     def proposing(part: Requests, asked: Candidates) -> Candidates:
         allowed = pipeline.allowed(part, pipeline.cuts.test_us)

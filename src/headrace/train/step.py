@@ -29,6 +29,10 @@ Dealt = Sequence[tuple[Batch, bool]]
 """This rank's rows of a micro-batch, one batch a stream, and whether they are real (`Ranks.share`)."""
 
 
+_CLEARLY_BELOW = 0.999
+"""Of a bound, where rounding can't put a length on its other side."""
+
+
 class NotFinite(HeadraceError):
     """A loss or a gradient that is no number, found before anything moved."""
 
@@ -66,8 +70,9 @@ class Step:
         report = self._without_left_out(self.ranks.sum(report))
         self.layout.settle()
         norm = self.layout.norm([one.grad for one in self.layout.module.parameters() if one.grad is not None])
-        self._refuse_infinite({**report, "the gradient's norm": float(norm)}, step)
-        if self.clip_norm:
+        length = float(norm)
+        self._refuse_infinite({**report, "the gradient's norm": length}, step)
+        if self.clip_norm and length > _CLEARLY_BELOW * self.clip_norm:  # else all gradients would be multiplied by 1
             self.layout.clip(self.clip_norm, norm)
         self.optimizer.step()
         if hasattr(self.balancer, "after_step"):

@@ -6,9 +6,11 @@ import pytest
 
 from headrace.cascade.impressions import BASE_RATE, served
 from headrace.cascade.sections import Rank
+from headrace.data.labels import TaskConfig
 from headrace.evaluate.rows import Row
 from headrace.flywheel import evidence
 from headrace.flywheel.gates.calibration import Calibration
+from headrace.flywheel.settings import FlyConfig
 
 
 @pytest.mark.parametrize(("rank", "name"), [(Rank(), "dcnv2"), (Rank(calibrate="platt"), "dcnv2, platt")])
@@ -26,3 +28,19 @@ def test_the_gate_is_shown_the_ranker_as_it_serves_and_not_the_base_rate(monkeyp
     assert (found.method, found.value) == ("new", rows[-1].value)
     decision = Calibration().decide("new", "old", {"scorer": [found]})
     assert decision.status == ("passed" if rank.calibrate else "blocked")
+
+
+def test_of_several_tasks_the_main_one_is_what_the_gate_and_the_reward_read(monkeypatch):
+    one = Row("rank", "shared_bottom", "temporal, impressions of click", "all", "calibration_ratio", 1.0, 0.9, 1.1, 90)
+    others = [
+        replace(one, split=f"temporal, {of}", value=9.0) for of in ("drawn from (1 / propensity), click", "impressions of buy")
+    ]
+    monkeypatch.setattr(evidence, "measure_impressions", lambda pipeline: ([one, *others], {}, []))
+    rank = Rank(use="shared_bottom", learn_from="impressions", task=("click", "buy"))
+    tasks = {name: TaskConfig(event=name, window_h=1) for name in ("buy", "click")}
+    plan: Any = SimpleNamespace(rank=rank, tasks=tasks)
+    candidate: Any = SimpleNamespace(name="new", pipeline=SimpleNamespace(plan=plan))
+    assert [row.value for row in evidence.scorer(candidate)] == [1.0]
+    assert evidence.reward_task(candidate, FlyConfig()) == tasks["click"]
+    plan.rank = Rank()
+    assert evidence.reward_task(candidate, FlyConfig()) == tasks["buy"], "the first there is"

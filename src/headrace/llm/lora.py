@@ -155,8 +155,10 @@ def _without_base(module: nn.Module, state: dict[str, Tensor], prefix: str, _: A
 
 
 def _base_stays(module: nn.Module, keys: Any) -> None:
+    """Names have those of the modules around it in front, and may be those modules' own."""
     assert isinstance(module, Adapted)
-    keys.missing_keys[:] = [name for name in keys.missing_keys if name in module.own]
+    missing = [(name, name.find("whole.")) for name in keys.missing_keys]
+    keys.missing_keys[:] = [name for name, place in missing if place < 0 or name[place:] in module.own]
 
 
 def _peft() -> Any:

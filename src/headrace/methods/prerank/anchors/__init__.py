@@ -2,4 +2,5 @@
 
 ANCHOR_WRITERS = {
     "causal": "headrace.methods.prerank.anchors.causal:CausalWriter",
+    "lora": "headrace.methods.prerank.anchors.lora:LoraWriter",
 }

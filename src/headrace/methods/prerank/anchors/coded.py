@@ -77,8 +77,8 @@ class CodedWriter(nn.Module):
         history = only_readable(interactions.history, ids.there)
         if not (history.lengths > 1).any():
             raise DataError(
-                f"{self.name}: no user has two events of items with codes, so there is no sequence to learn from. Give the writer "
-                "the log's positive events, and semantic ids that cover their items."
+                f"{self.name}: no user has two events of items with codes, so there is no sequence to learn from. Give the "
+                "writer the log's positive events, and semantic ids that cover their items."
             )
         self._make(Coded(ids, interactions.available & ids.there), interactions.cut_us)
         batches = ThinnedWindows(history, settings.thin, length=settings.length, batch_size=settings.batch_size, seed=self.seed)
@@ -127,8 +127,7 @@ class CodedWriter(nn.Module):
     @classmethod
     def from_arrays(cls, config: Any, arrays: Mapping[str, NDArray[Any]]) -> Self:
         made = cls(config, seed=int(arrays["seed"]))
-        made._make(Coded.from_arrays(arrays, made.name), int(arrays["cut_us"]))
-        load_arrays_into(made, {name: values for name, values in others(arrays).items() if name not in ("seed", "cut_us")})
+        made._put_back(arrays)
         return made
 
     @cached_property
@@ -139,6 +138,10 @@ class CodedWriter(nn.Module):
     @cached_property
     def tree(self) -> Trie:
         return Trie(self.interests).to(self.tokens.device)
+
+    def _put_back(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self._make(Coded.from_arrays(arrays, self.name), int(arrays["cut_us"]))
+        load_arrays_into(self, {name: values for name, values in others(arrays).items() if name not in ("seed", "cut_us")})
 
     def _make(self, coded: Coded, cut_us: int) -> None:
         self.coded, self.cut_us = coded, cut_us

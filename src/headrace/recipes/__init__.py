@@ -4,6 +4,7 @@ RECIPES = {
     "apollo": "headrace.recipes.apollo",
     "cascade_bias": "headrace.recipes.cascade_bias",
     "character_flywheel": "headrace.recipes.character_flywheel",
+    "gpl": "headrace.recipes.gpl",
     "lex": "headrace.recipes.lex",
     "liger": "headrace.recipes.liger",
     "lr_law": "headrace.recipes.lr_law",

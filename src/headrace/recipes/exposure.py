@@ -24,10 +24,10 @@ import numpy as np
 from annotated_types import Ge, Gt
 from scipy.special import ndtr
 
-from headrace.contracts.config import config
+from headrace.contracts.config import as_dict, config, parse
 from headrace.contracts.interactions import Interactions
 from headrace.contracts.lists import CandidateLists
-from headrace.contracts.requests import Bool, Candidates, Float32, Float64, Int32, Requests
+from headrace.contracts.requests import Bool, Candidates, Float32, Float64, History, Int32, Requests
 from headrace.contracts.rng import rng
 from headrace.flywheel.simulated import logger_of
 from headrace.recipes.lists_of_days import all_candidates, all_requests, joined
@@ -102,6 +102,19 @@ class Exposure:
         """What scorers and labelers are given beside the interactions."""
         vectors = self.features.item_vectors
         return {"features": self.features, "candidate_lists": lists, "item_vectors": vectors}
+
+    def past(self, before_us: int) -> History:
+        """All that users had viewed and clicked before a moment."""
+        everything = self.world.past
+        weights = np.ones(len(everything.items), np.float32)
+        until = START_US + self.world.day * DAY_US
+        return replace(self.interactions, history=everything, weights=weights, cut_us=until).before(before_us).history
+
+
+def log_settings(days: Mapping[str, Any], world: Mapping[str, Any]) -> dict[str, Any]:
+    """As settings of a recipe: these over the defaults."""
+    made = parse(ExposureConfig, days, where="exposure")
+    return as_dict(replace(made, world=replace(made.world, **world)))
 
 
 def lived(settings: ExposureConfig, seed: int) -> Exposure:

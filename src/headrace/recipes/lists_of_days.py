@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from headrace.contracts.lists import CandidateLists
-from headrace.contracts.requests import Candidates, History, Int64, Requests
+from headrace.contracts.requests import Bool, Candidates, History, Int64, Requests
 from headrace.contracts.rng import rng
 
 
@@ -23,11 +23,12 @@ def columns(lists: CandidateLists, places: Int64) -> CandidateLists:
     return CandidateLists(lists.requests, candidates, at(lists.label), None if lists.known is None else at(lists.known))
 
 
-def with_some_unshown(lists: CandidateLists, most: int, seed: int) -> CandidateLists:
-    """What was shown, and a draw of at most so many of the others, the same for every arm."""
+def with_some_unshown(lists: CandidateLists, most: int, seed: int, *, besides: Bool | None = None) -> CandidateLists:
+    """What was shown, and a draw of at most so many of the others, the same for every arm. besides [R, C]: kept as well."""
     assert lists.known is not None
-    first = lists.known + rng(seed, "some unshown").random(lists.known.shape)
-    width = min(int(lists.known.sum(1).max(initial=0)) + most, first.shape[1])
+    always = lists.known if besides is None else lists.known | besides
+    first = always + rng(seed, "some unshown").random(always.shape)
+    width = min(int(always.sum(1).max(initial=0)) + most, first.shape[1])
     return columns(lists, np.sort(np.argsort(-first, axis=1, kind="stable")[:, :width], axis=1))
 
 

@@ -120,7 +120,7 @@ def test_one_process_has_nothing_to_cut():
     assert weights(asked[0]).equal(weights(plain[0]))
 
 
-@pytest.mark.parametrize("optimizer", ["apollo", "apollo_mini"])
+@pytest.mark.parametrize("optimizer", ["apollo", "apollo_mini", "rowwise"])
 def test_what_needs_whole_matrices_is_refused_by_name(optimizer):
-    with pytest.raises(ConfigError, match="lm: APOLLO reads whole matrices"):
+    with pytest.raises(ConfigError, match="lm: (APOLLO|RowWise) reads whole matrices"):
         train(learned(), TrainConfig(optimizer=optimizer, shard=True, device="cpu"), seed=0, name="lm")

@@ -15,6 +15,7 @@ from headrace.contracts.errors import ConfigError
 from headrace.contracts.seams import Loss
 from headrace.contracts.training import TrainConfig
 from headrace.optim.apollo import APOLLO
+from headrace.optim.rowwise import RowWise
 from headrace.train.average import Average
 from headrace.train.distributed import Ranks
 from headrace.train.sparse import numbers, sum_rows
@@ -189,8 +190,8 @@ def laid_out(module: nn.Module, config: TrainConfig, ranks: Ranks, device: torch
 
 
 def refuse_to_cut(optimizer: torch.optim.Optimizer, config: TrainConfig, name: str) -> None:
-    if config.shard and isinstance(optimizer, APOLLO | torch.optim.Muon):
+    if config.shard and isinstance(optimizer, APOLLO | RowWise | torch.optim.Muon):
         raise ConfigError(
-            f"{name}: {type(optimizer).__name__} reads whole matrices (a channel's length, say), and train.shard cuts them. Take "
-            'optimizer = "adamw", or set shard = false.'
+            f"{name}: {type(optimizer).__name__} reads whole matrices (a channel's or a row's length, say), and train.shard cuts "
+            'them. Take optimizer = "adamw", or set shard = false.'
         )

@@ -10,6 +10,7 @@ from headrace.artifacts.arrays import load_arrays
 from headrace.build.graph import Graph
 from headrace.cascade.plan import plan_from, read_toml
 from headrace.cascade.pseudo_labels import checked
+from headrace.cascade.rankers import compare_rankers
 from headrace.cascade.run import build, open_run
 from headrace.cascade.validation import logits_for, probabilities
 from headrace.contracts.errors import ConfigError, DataError
@@ -156,6 +157,23 @@ def test_the_ranker_may_learn_from_a_labeler_too(pipeline):
     labels = mine.pseudo_labels("rank")
     assert mine.pseudo_labels("prerank") is None
     assert mine.scorer("rank").manifest.parents["pseudo"] == labels.key
+
+
+def test_rankers_side_by_side_have_the_plans_own_pre_ranker(pipeline):
+    """Though each would teach another one."""
+    values = read_toml(pipeline.plan.folder / "shop.toml")
+    rank = {**values["rank"], "dlrm": {"loss": "pointwise", "hidden": [8], "train": {"epochs": 1}}}
+    mine = asking(pipeline, "ukdsl", rank=rank)
+    found = compare_rankers(mine, ["dcnv2", "dlrm"])
+    assert {row.method for row in found.rows} == {"dcnv2", "dlrm"}
+    assert mine.graph.made == ["rank dlrm"], "nothing before the ranker is made anew"
+
+
+def test_a_ranker_that_can_not_learn_them_is_not_compared_as_if_it_did(pipeline):
+    values = read_toml(pipeline.plan.folder / "shop.toml")
+    mine = asking(pipeline, None, rank={**values["rank"], "pseudo": "unshown_negative"})
+    with pytest.raises(ConfigError, match=r'\[rank\]: "lambdamart" learns from labels alone'):
+        compare_rankers(mine, ["dcnv2", "lambdamart"])
 
 
 class Wrong(UnshownNegative):

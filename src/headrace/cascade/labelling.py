@@ -59,6 +59,8 @@ def _teacher(
 ) -> tuple[Mapping[str, Artifact], Callable[[], Teacher]]:
     """Its artifacts, and what loads it. It is the plan's ranker, or the labeler's own, whose settings are then the labeler's."""
     plan, table = pipeline.plan, RANKERS
+    if stage == "prerank" and plan.teaching is not None:
+        plan = plan.teaching
     section, name = ("rank", plan.rank.use)
     if hasattr(labeler, "own_teacher"):
         section, name = stage, getattr(plan, stage).pseudo

@@ -36,7 +36,10 @@ OTHERS = ("fly", "gates", "world")  # the flywheel's, which checks them: one TOM
 
 @dataclass(frozen=True)
 class Plan:
-    """settings: stage name -> component name -> its TOML section, checked. where: the file it came from."""
+    """settings: stage name -> component name -> its TOML section, checked. where: the file it came from.
+
+    teaching: the plan whose ranker teaches the pre-ranker, where rankers are compared and it is to stay the same; None: this one.
+    """
 
     where: str
     folder: Path
@@ -55,6 +58,7 @@ class Plan:
     tasks: Mapping[str, TaskConfig] = field(default_factory=dict)
     settings: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     seed: int = 0
+    teaching: "Plan | None" = None
 
     def of(self, stage: str, name: str) -> Mapping[str, Any]:
         return self.settings.get(stage, {}).get(name, {})

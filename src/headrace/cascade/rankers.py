@@ -21,6 +21,7 @@ from headrace.cascade.join import stacked
 from headrace.cascade.judge import Judge
 from headrace.cascade.pipeline import Pipeline
 from headrace.cascade.plan import Plan, trusted
+from headrace.cascade.pseudo_section import check_pseudo
 from headrace.cascade.scoring import Scoring, propose, score, with_pairs
 from headrace.cascade.tasks_section import check_several, takes_several
 from headrace.cascade.tested import tested
@@ -75,8 +76,9 @@ def compare_balancers(pipeline: Pipeline, names: Sequence[str]) -> SideBySide:
 
 
 def _uncalibrated(pipeline: Pipeline) -> Pipeline:
+    """Its pre-ranker is the plan's, by whomever that is taught."""
     rank = replace(pipeline.plan.rank, calibrate=None, calibrate_by=None)
-    return replace(pipeline, plan=replace(pipeline.plan, rank=rank))
+    return replace(pipeline, plan=replace(pipeline.plan, rank=rank, teaching=pipeline.plan))
 
 
 def _side_by_side(pipeline: Pipeline, plans: Mapping[str, Plan], baseline: str) -> SideBySide:
@@ -130,7 +132,10 @@ def _with_ranker(plan: Plan, name: str) -> Plan:
     task: str | tuple[str, ...] | None = tasks if takes_several(kind) else next(iter(tasks), None)
     rank = replace(plan.rank, use=name, task=task)
     check_several(rank, kind, RANKERS, f"{plan.where} [rank]")
-    return replace(plan, rank=rank)
+    made = replace(plan, rank=rank)
+    if rank.pseudo is not None:
+        check_pseudo(made, _STAGE, RANKERS, (*trusted(made), name))
+    return made
 
 
 def _with_balancer(plan: Plan, name: str) -> Plan:

@@ -37,7 +37,7 @@ def check_objective(objective: Objective, model: Any, batch: Batch, *, artifacts
 
     model.zero_grad()
     torch.stack([loss.mean for loss in losses.values()]).sum().backward()  # type: ignore[no-untyped-call]
-    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    gradients = [parameter.grad.to_dense() for parameter in model.parameters() if parameter.grad is not None]
     expect(any(bool(g.any()) for g in gradients), "No gradient reaches the model's parameters.")
     expect(all(bool(g.isfinite().all()) for g in gradients), "A parameter's gradient is not finite.")
     model.zero_grad()

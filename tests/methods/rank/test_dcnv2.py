@@ -32,7 +32,7 @@ def test_contract(sizes, vectors):
     check_scorer(model, *inputs(model, lists))
 
 
-@pytest.mark.parametrize("table", [TableConfig(hashed=9, hashes=2), TableConfig(least=4, tail=2)])
+@pytest.mark.parametrize("table", [TableConfig(hashed=9, hashes=2), TableConfig(least=4, tail=2, sparse=True)])
 def test_contract_with_rows_that_items_share(table):
     model, made, lists = learned(settings=replace(SMALL, table=table))
     check_objective(made.objectives[0], model, made.batches.epoch(0)[0])

@@ -19,5 +19,6 @@ RECIPES = {
     "sft": "headrace.recipes.sft",
     "tiger": "headrace.recipes.tiger",
     "torchscale": "headrace.recipes.torchscale",
+    "ukdsl": "headrace.recipes.ukdsl",
     "xmoe": "headrace.recipes.xmoe",
 }

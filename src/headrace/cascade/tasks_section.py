@@ -13,9 +13,9 @@ from headrace.contracts.config import as_dict, parse
 from headrace.contracts.errors import ConfigError, listed, nearest
 from headrace.contracts.kinds import Kind
 from headrace.data.labels import TaskConfig
+from headrace.nn.task_scorer import WORTH
 from headrace.objectives.pseudo import PSEUDO
 
-WORTH = "worth"
 TAKEN = (PSEUDO, WORTH)
 """Names of losses and logits that a ranker of several tasks has besides its tasks'."""
 

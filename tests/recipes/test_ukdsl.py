@@ -24,7 +24,9 @@ def test_uniform_exposure_is_of_as_many_items_and_drawn_of_the_truth():
     work = ukdsl.work("smoke")
     setting = next(iter(work.settings.values()))
     log = ukdsl._world(log_settings(setting), 0)
-    drawn = ukdsl._uniformly_shown(log, 4)
+    drawn = ukdsl._uniformly_shown(log, 4, log.considered)
+    places = np.argmax(drawn.candidates.items[:, :, None] == log.lists.candidates.items[:, None, :], axis=2)
+    assert np.take_along_axis(log.considered, places, 1).all()
     assert drawn.label.shape == log.impressions.label.shape
     assert drawn.known is None
     assert not np.array_equal(drawn.candidates.items, log.impressions.candidates.items)

@@ -14,6 +14,7 @@ are the same two towers, trained alike; they differ in rows and labels. Nothing 
 | distilled | considered, shown among them | the ranker's probability |
 | unshown_negative | shown, and considered beside, every row alike | observed; 0 |
 | random_exposure | as many uniform draws of what was recalled | observed: what only an unbiased log could teach |
+| random_considered | as many uniform draws of what was considered | the same |
 | ranker | shown, with what stage 2 read | observed: not a pre-ranker, its own figures |
 
 Figures are against true chances on the impressions, the considered and the recalled of two days after all training (a seed is a
@@ -31,6 +32,7 @@ import numpy as np
 from headrace.cascade.pseudo_labels import Teacher
 from headrace.contracts.config import parse
 from headrace.contracts.lists import CandidateLists
+from headrace.contracts.requests import Bool
 from headrace.contracts.rng import rng
 from headrace.recipes.against_truth import best, calibration_ratio, normalized_entropy
 from headrace.recipes.cells import Figures, Simulated
@@ -77,7 +79,7 @@ FURTHER = (
 )  # fmt: skip
 ARMS = (
     "impressions", "joint", "joint_by_population", "own_head", "whole_pool", "distilled", "unshown_negative", "random_exposure",
-    "ranker",
+    "random_considered", "ranker",
 )  # fmt: skip
 METRICS = (
     "CR, considered", "CR, pool", "CR, shown", "NE, considered", "NE, shown", "miscalibration, considered",
@@ -148,15 +150,16 @@ def _student(arm: str, log: Exposure, teacher: Any, train: Mapping[str, Any], se
         case "distilled":
             soft = artifacts["teacher"](considered.requests, considered.candidates)
             return student({"train": train}, log, replace(considered, label=soft, known=None), seed)
-        case "random_exposure":
-            return student({"train": train}, log, _uniformly_shown(log, slots), seed)
+        case "random_exposure" | "random_considered":
+            among = log.considered if arm == "random_considered" else np.ones_like(log.considered)
+            return student({"train": train}, log, _uniformly_shown(log, slots, among), seed)
     raise ValueError(f'"{arm}" is not an arm: {", ".join(ARMS)}.')
 
 
-def _uniformly_shown(log: Exposure, slots: int) -> CandidateLists:
-    """The same requests, answered by so many of what was recalled, each set alike; clicks are drawn of the truth."""
+def _uniformly_shown(log: Exposure, slots: int, among: Bool) -> CandidateLists:
+    """The same requests, answered by so many of these candidates, each set alike; clicks are drawn of the truth."""
     draw = rng(log.world.seed, "random exposure")
-    drawn = columns(log.lists, np.argsort(draw.random(log.lists.label.shape), axis=1)[:, :slots])
+    drawn = columns(log.lists, np.argsort(draw.random(among.shape) + ~among, axis=1)[:, :slots])
     requests, items = drawn.requests, drawn.candidates.items
     chance = log.world.truth.chances(requests.users, items, requests.at_us).click
     return replace(drawn, label=(draw.random(chance.shape) < chance).astype(np.float32), known=None)

@@ -1,5 +1,7 @@
 """Users' anchors as stages of a plan: as of a cut, found again, and written for those alone whose past has changed."""
 
+import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,10 @@ from headrace.cascade.anchors import KEPT, anchors_at, load_anchors
 from headrace.cascade.pipeline import Pipeline
 from headrace.cascade.run import planned
 from headrace.cascade.semantic_ids import load_semantic_ids
+from headrace.contracts.chat import Chat
 from headrace.contracts.errors import ArtifactError, ConfigError
+from headrace.methods.prerank.anchors import chat
+from headrace.testing.chat import Scripted
 from tests.cascade.shop import write_rich_shop
 
 IDS = "\n[ids]\nlevels = 2\ncodes = 4\n"
@@ -89,3 +94,28 @@ def test_settings_of_the_writer_are_checked(pipeline: Pipeline) -> None:
         anchors_at(pipeline, pipeline.cuts.prerank_us, 3, "causal", {"depth": 3}, where="shop.toml [prerank.gpl]")
     with pytest.raises(ConfigError, match="casual"):
         anchors_at(pipeline, pipeline.cuts.prerank_us, 3, "casual", {}, where="shop.toml [prerank.gpl]")
+
+
+def test_a_chat_model_reads_what_items_are_called(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By config alone, from the plan's own texts and vectors; what was answered is told, and not asked again."""
+    backend = Scripted(lambda chat: json.dumps({"wants": [line[2:].split(" (")[0] for line in items_of(chat)[:2]]}))
+    monkeypatch.setattr(chat, "opened", lambda _: nullcontext(backend))
+    settings = {"model": {"backend": "local"}, "newest": 3, "words": 2}
+    cut = pipeline.cuts.prerank_us
+    found = anchors_at(pipeline, cut, 3, "chat", settings, where="shop.toml [prerank.gpl]")
+    metrics = found.manifest.metrics
+    assert (metrics["with_anchors"], metrics["failed"], metrics["unparsed"]) == (40, 0, 0)
+    assert metrics["asked"] == metrics["written"] > 0
+    anchors, ids = load_anchors(found), load_semantic_ids(pipeline.semantic_ids(cut))
+    anchors.check(ids)
+    newest = pipeline.log.interactions(cut).history.last(1)[1:, 0]
+    assert (anchors.codes[1:, 0] == ids.codes[newest, :-1]).all(1).mean() > 0.5, "what it named first is the newest item itself"
+    asked, more = len(backend.heard), {**settings, "limits": {"max_calls": 10_000}}
+    again = anchors_at(pipeline, cut, 3, "chat", more, where="shop.toml [prerank.gpl]")
+    assert again.manifest.metrics["written"] == 0
+    assert len(backend.heard) == asked
+    assert load_anchors(again).codes.tobytes() == anchors.codes.tobytes()
+
+
+def items_of(asked: Chat) -> list[str]:
+    return [line for line in asked[1].content.splitlines() if line.startswith("- ")]

@@ -12,6 +12,7 @@ import pytest
 from headrace.artifacts.arrays import load_arrays
 from headrace.cascade.anchors_kept import Kept, missing, written
 from headrace.contracts.errors import ArtifactError
+from headrace.contracts.requests import Float32, History, Int32
 from headrace.methods.prerank.anchors.writer import AnchorWriter
 from headrace.testing.examples import history_of
 from tests.cascade.some_writer import LastItem, histories
@@ -121,3 +122,34 @@ def test_a_killed_job_goes_on_where_it_was(tmp_path: Path) -> None:
     assert sum(writer.asked) == left, "only who was not on the disk"
     assert np.array_equal(found.codes, LastItem().write(history, 3)[0])
     assert len(Kept(tmp_path, writer.fingerprint, 3)._keys) == everybody
+
+
+class SometimesSilent(LastItem):
+    """Says nothing of whom had an odd item last, until it is asked a second time."""
+
+    asked_before = False
+
+    def write(self, history: History, n: int) -> tuple[Int32, Float32]:
+        codes, log_prob = super().write(history, n)
+        mute = (history.last(1)[:, 0] % 2 == 1) & (not self.asked_before)
+        return np.where(mute[:, None, None], -1, codes).astype(np.int32), np.where(mute[:, None], -np.inf, log_prob).astype(
+            np.float32
+        )
+
+
+def test_of_whom_nothing_was_said_it_is_asked_again(tmp_path: Path) -> None:
+    history = histories()
+    there, odd = history.lengths > 0, history.last(1)[:, 0] % 2 == 1
+    writer = SometimesSilent()
+    found = written(writer, history, 3, tmp_path)
+    assert found.without == int((there & odd).sum()) > 0
+    assert np.array_equal((found.codes >= 0).all((1, 2)), there & ~odd)
+    whole, log_prob = LastItem().write(history, 3)
+    assert np.array_equal(found.codes[there & ~odd], whole[there & ~odd])
+    assert missing(writer, history, 3, tmp_path)[1] > 0
+    writer.asked_before = True
+    again = written(writer, history, 3, tmp_path)
+    assert again.without == 0
+    assert 0 < again.new < found.new
+    assert np.array_equal(again.codes, whole)
+    assert np.array_equal(again.log_prob, log_prob)

@@ -22,7 +22,7 @@ from headrace.artifacts.arrays import load_arrays, save_arrays
 from headrace.artifacts.atomic import replacing
 from headrace.contracts.progress import Progress, silent
 from headrace.contracts.requests import Float32, History, Int32, Int64
-from headrace.methods.prerank.anchors.writer import AnchorWriter
+from headrace.methods.prerank.anchors.writer import AnchorWriter, Asking
 
 _NAME, _KEY = "anchors", 16
 Keys = NDArray[Any]
@@ -32,12 +32,13 @@ Keys = NDArray[Any]
 @dataclass(frozen=True)
 class Written:
     """codes [R, n, L], log_prob [R, n]. users: with something readable. new: histories that were written now; the others' were
-    kept."""
+    kept. without: users of whom the writer said nothing, which is tried again the next time."""
 
     codes: Int32
     log_prob: Float32
     users: int
     new: int
+    without: int = 0
 
 
 class Kept:
@@ -89,6 +90,8 @@ def written(writer: AnchorWriter, history: History, n: int, folder: Path, progre
     """Anchors of every row; a row without a readable event has none. folder: where they are kept. One process at a time."""
     rows, keys, first, mine = _asked(writer, history)
     kept = Kept(folder, writer.fingerprint, n)
+    if isinstance(writer, Asking):
+        writer.keep(folder)
     missing = kept.missing(keys)
     row_of = rows[first[np.searchsorted(keys, missing)]]
     began = time.monotonic()
@@ -96,16 +99,20 @@ def written(writer: AnchorWriter, history: History, n: int, folder: Path, progre
     for start in range(0, len(missing), writer.at_once):
         part = slice(start, start + writer.at_once)
         codes, log_prob = writer.write(history.take(row_of[part]), n)
-        kept.put(missing[part], codes, log_prob)
+        said = (codes >= 0).any((1, 2))
+        if said.any():
+            kept.put(missing[part][said], codes[said], log_prob[said])
         done = min(part.stop, len(missing))
         rate = done / max(time.monotonic() - began, 1e-9)
         progress(_NAME, len(keys) - len(missing) + done, len(keys), f"{rate:,.0f} users/s")
     codes = np.full((len(history), n, writer.ids.levels - 1), -1, np.int32)
     log_prob = np.full((len(history), n), -np.inf, np.float32)
-    if len(keys):
-        found = kept.take(keys)
-        codes[rows], log_prob[rows] = found[0][mine], found[1][mine]
-    return Written(codes, log_prob, len(rows), len(missing))
+    there = ~np.isin(keys, kept.missing(keys))
+    if there.any():
+        found, place = kept.take(keys[there]), np.cumsum(there) - 1
+        spoken = there[mine]
+        codes[rows[spoken]], log_prob[rows[spoken]] = (part[place[mine[spoken]]] for part in found)
+    return Written(codes, log_prob, len(rows), len(missing), int((~there[mine]).sum()))
 
 
 def missing(writer: AnchorWriter, history: History, n: int, folder: Path) -> tuple[int, int]:

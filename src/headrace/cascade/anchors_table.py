@@ -19,7 +19,7 @@ from headrace.artifacts.atomic import place, replacing
 from headrace.artifacts.store import Artifact
 from headrace.build.components import load_component
 from headrace.build.graph import Graph
-from headrace.cascade.anchors import anchor_writer, trusted_of
+from headrace.cascade.anchors import anchor_writer, asked_of, trusted_of
 from headrace.cascade.anchors_kept import Written, missing, written
 from headrace.cascade.anchors_section import AnchorsPlan
 from headrace.cascade.item_vectors import texts_at
@@ -55,7 +55,7 @@ def annotated(plan: AnchorsPlan, progress: Progress = silent) -> dict[str, Any]:
         summary = {
             "users": found.users, "written": found.new, "anchors": len(frame), "as_of_us": max(cut_us, writer.cut_us) - 1,
             "writer": plan.asked.writer, "fingerprint": writer.fingerprint, "semantic_ids": writer.ids.fingerprint,
-            "headrace": __version__,
+            "without": found.without, **asked_of(writer), "headrace": __version__,
         }  # fmt: skip
         place(plan.out.with_suffix(".json"), json.dumps(summary, indent=1) + "\n")
     return summary

@@ -37,7 +37,8 @@ from headrace.optim.logistic import fitted
 _NUMBERS = 1 << 23  # held at once, a few tens of MiB
 log = logging.getLogger(__name__)
 
-Settings = Mapping[str, bool | int | float | str | Mapping[str, bool | int | float | str]]
+Scalar = bool | int | float | str
+Settings = Mapping[str, Scalar | Mapping[str, Scalar | Mapping[str, Scalar]]]
 
 
 @config

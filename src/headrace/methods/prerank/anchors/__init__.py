@@ -2,5 +2,6 @@
 
 ANCHOR_WRITERS = {
     "causal": "headrace.methods.prerank.anchors.causal:CausalWriter",
+    "chat": "headrace.methods.prerank.anchors.chat:ChatWriter",
     "lora": "headrace.methods.prerank.anchors.lora:LoraWriter",
 }

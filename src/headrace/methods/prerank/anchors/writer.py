@@ -6,6 +6,7 @@ artifacts)`. `needs` has "semantic_ids" at least. Then it writes, offline, once 
 
 from collections.abc import Mapping
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from headrace.contracts.config import as_dict, digest
 from headrace.contracts.requests import Float32, History, Int32
 from headrace.encode.semantic_ids.ids import SemanticIds
+from headrace.llm.asking import Tally
 
 
 @runtime_checkable
@@ -48,9 +50,18 @@ class AnchorWriter(Protocol):
     def arrays(self) -> Mapping[str, NDArray[Any]]: ...
 
 
-def fingerprint_of(writer: Any) -> str:
-    """Of all that a stored writer is: its revision, its settings, its arrays."""
-    found = sha256(digest({"revision": writer.revision, "settings": as_dict(writer.config)}).encode())
+@runtime_checkable
+class Asking(Protocol):
+    """A writer that asks a model outside. tally: of what it asked. keep: answers are kept in this folder from now on."""
+
+    @property
+    def tally(self) -> Tally: ...
+    def keep(self, folder: Path) -> None: ...
+
+
+def fingerprint_of(writer: Any, settings: Any = None) -> str:
+    """Of all that a stored writer is: its revision, its settings (or these in their place), its arrays."""
+    found = sha256(digest({"revision": writer.revision, "settings": as_dict(settings or writer.config)}).encode())
     for name, values in sorted(writer.arrays().items()):
         found.update(f"{name}{values.dtype}{values.shape}".encode())
         found.update(np.ascontiguousarray(values).tobytes())

@@ -35,6 +35,7 @@ from headrace.llm.preferences import WrittenConfig
 from headrace.methods.page import PAGES
 from headrace.methods.page.explore import Rule
 from headrace.methods.prerank import PRERANKERS, PSEUDO_LABELERS
+from headrace.methods.prerank.anchors import ANCHOR_WRITERS
 from headrace.methods.rank import RANKERS
 from headrace.methods.retrieve import RETRIEVERS
 from headrace.nn.tables import TableConfig
@@ -134,6 +135,17 @@ def test_every_key_of_a_way_to_semantic_ids_is_on_the_page_with_its_default():
                 value = shown.pop(field.name)
                 assert (tuple(value) if isinstance(value, list) else value) == getattr(kind(), field.name), f"{name}.{field.name}"
         assert shown == {}
+
+
+def test_every_key_of_a_writer_with_a_language_model_is_on_the_page_with_its_default():
+    page = (Path(__file__).parent.parent / "docs" / "annotate.md").read_text()
+    found = re.search(r"```toml writers.toml\n(.*?)```", page, re.DOTALL)
+    assert found is not None
+    shown = tomllib.loads(found[1])["anchors"]
+    for name, left_out in {"lora": {"train"}, "chat": {"prices"}}.items():
+        kind = component_class(name, ANCHOR_WRITERS, "docs").Config
+        assert parse(kind, shown[name], where="docs") == kind()
+        assert set(shown[name]) == {field.name for field in dataclasses.fields(kind)} - left_out
 
 
 def test_every_key_of_an_annotation_is_on_its_page_with_its_default():

@@ -28,8 +28,6 @@ from headrace.data.splits import Cuts
 from headrace.data.step_clock import cuts_of, held_out, step_times
 from headrace.encode.preferences import slots_of
 
-_NEWEST = 1000  # events of history a request carries
-
 
 @dataclass
 class Logged:
@@ -150,7 +148,7 @@ class Logged:
     def requests(self, start_us: int, end_us: int, limit: int | None = None) -> tuple[Requests, History]:
         """Steps of a window with their users' features, as of each."""
         requests, answers = self.log.steps(
-            start_us, end_us, newest=_NEWEST, unseen_only=not self.plan.page.seen_items, limit=limit
+            start_us, end_us, newest=self.plan.newest, unseen_only=not self.plan.page.seen_items, limit=limit
         )
         if not len(requests):
             raise DataError(
@@ -161,7 +159,7 @@ class Logged:
 
     def requests_of(self, users: Int32, at_us: Int64, ids: Sequence[str] | None = None) -> Requests:
         """Requests of these users at these moments, with all that was known by then. ids: user@moment by default."""
-        requests = self._with_features(self.log.requests(users, at_us, _NEWEST))
+        requests = self._with_features(self.log.requests(users, at_us, self.plan.newest))
         return requests if ids is None else replace(requests, ids=np.array(ids))
 
     def with_preferences(self, requests: Requests, sentences: Sequence[str | None]) -> Requests:

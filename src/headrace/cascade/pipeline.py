@@ -130,19 +130,24 @@ class Pipeline(Proposing):
         """Of the candidates that nobody saw; None: the plan asks for none."""
         if getattr(self.plan, stage).pseudo is None:
             return None
-        return labels_of_stage(self, stage, self._source(stage), lambda: self._apart(stage), _HELD)
+        return labels_of_stage(self, stage, self._source(stage, "rank"), lambda: self._apart(stage), _HELD)
 
-    def _source(self, stage: str) -> Source:
+    def _source(self, stage: str, table: str = "") -> Source:
+        """What the stage's scorer is fitted on; table: what that of another stage would be, on the lists of this one."""
         held: dict[str, CandidateLists] = {}
+        (start, _), whose = self.window(stage), table or stage
+        use = getattr(self.plan, whose).use
+        of_items = self.of_items(self.plan.needs_of(use, whose), use, start)
 
         def needs() -> Mapping[str, Any]:
             fits, held["valid"] = self._apart(stage)
-            return {"features": self.feature_object, "candidate_lists": fits}
+            read = {need: load(made) for need, (made, load) in of_items.items()}
+            return {"features": self.feature_object, "candidate_lists": fits, **read}
 
-        start, _ = self.window(stage)
+        made = {need: artifact for need, (artifact, _) in of_items.items()}
         return Source(
             interactions=lambda: self.log.interactions(start, self.feature_object),
-            inputs={"tables": self.tables, "features": self.features, "candidates": self.candidate_lists(stage)},
+            inputs={"tables": self.tables, "features": self.features, "candidates": self.candidate_lists(stage), **made},
             window={"cut_us": start},
             needs=needs,
             validate=lambda scorer: value_of_ranker(scorer, held["valid"]),

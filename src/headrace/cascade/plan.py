@@ -32,6 +32,8 @@ SECTIONS = (
     "tasks",
 )  # fmt: skip
 OTHERS = ("fly", "gates", "world")  # the flywheel's, which checks them: one TOML does for both
+_ENOUGH = 1000
+_TABLES = {"retrieve": RETRIEVERS, "prerank": PRERANKERS, "rank": RANKERS}
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,22 @@ class Plan:
         """The main one; None: the stage learns from proposals."""
         return next(iter(self.tasks_of(stage).values()), None)
 
-    def needs_of(self, retriever: str) -> set[str]:
-        """The artifacts that a retriever reads."""
-        kind = component_class(retriever, RETRIEVERS, f"{self.where} [retrieve]", trusted(self))
+    def needs_of(self, name: str, stage: str = "retrieve") -> set[str]:
+        """The artifacts that a component of a stage reads."""
+        kind = component_class(name, _TABLES[stage], f"{self.where} [{stage}]", trusted(self))
         return set(getattr(kind, "needs", ()))
+
+    @property
+    def newest(self) -> int:
+        """So many events of its user's history a request carries: as many as a scorer reads, and enough for every retriever."""
+        read = [_ENOUGH]
+        for stage in ("prerank", "rank"):
+            use = getattr(self, stage).use
+            if use is not None:
+                kind = component_class(use, _TABLES[stage], f"{self.where} [{stage}]", trusted(self))
+                settings = settings_of(kind, self.of(stage, use), f"{self.where} [{stage}.{use}]")
+                read.append(getattr(settings, "history", 0))
+        return max(read)
 
     @property
     def retrievers(self) -> tuple[str, ...]:
@@ -134,13 +148,11 @@ def plan_from(values: Mapping[str, Any], *, where: str, folder: Path) -> Plan:
         settings={"retrieve": retrievers, "prerank": prerankers, "rank": rankers, "page": pages, "ids": quantisers},
         seed=values.get("seed", 0),
     )
-    for name in plan.retrievers:
-        _check(name, plan.of("retrieve", name), RETRIEVERS, f"{where} [retrieve]")
-        if plan.features.item_vectors is None and plan.needs_of(name) & {"semantic_ids", "item_vectors"}:
-            raise need_item_vectors(name, f"{where} [retrieve.{name}]")
-    if prerank.use is not None:
-        _check(prerank.use, plan.of("prerank", prerank.use), PRERANKERS, f"{where} [prerank]")
-    _check(rank.use, plan.of("rank", rank.use), RANKERS, f"{where} [rank]")
+    for stage, name in [*(("retrieve", name) for name in plan.retrievers), ("prerank", prerank.use), ("rank", rank.use)]:
+        if name is not None:
+            _check(name, plan.of(stage, name), _TABLES[stage], f"{where} [{stage}]")
+            if plan.features.item_vectors is None and plan.needs_of(name, stage) & {"semantic_ids", "item_vectors"}:
+                raise need_item_vectors(name, f"{where} [{stage}.{name}]")
     for asked, stage in ((prerank, "prerank"), (rank, "rank")):
         check_tasks(asked, plan.tasks, shown=bool(plan.data.dataset or plan.data.candidates), where=f"{where} [{stage}]")
     ranker = component_class(rank.use, RANKERS, f"{where} [rank]", trusted(plan))

@@ -4,7 +4,6 @@ PRERANKERS = {"two_tower": "headrace.methods.prerank.two_tower:TwoTower"}
 PSEUDO_LABELERS = {
     "distil": "headrace.methods.prerank.distil:Distil",
     "gpl": "headrace.methods.prerank.gpl:GPL",
-    "gpl": "headrace.methods.prerank.gpl:GPL",
     "muda": "headrace.methods.prerank.muda:Muda",
     "ukd": "headrace.methods.prerank.ukd:UKD",
     "ukdsl": "headrace.methods.prerank.ukdsl:UKDSL",

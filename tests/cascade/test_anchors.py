@@ -7,15 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from headrace.artifacts.arrays import load_arrays
 from headrace.artifacts.store import Artifact
-from headrace.cascade.anchors import KEPT, anchors_at, load_anchors
+from headrace.build.components import FILE
+from headrace.cascade.anchors import KEPT, anchor_writer, anchors_at, load_anchors
 from headrace.cascade.pipeline import Pipeline
 from headrace.cascade.run import planned
 from headrace.cascade.semantic_ids import load_semantic_ids
 from headrace.contracts.chat import Chat
 from headrace.contracts.errors import ArtifactError, ConfigError
+from headrace.llm.causal import write
 from headrace.methods.prerank.anchors import chat
 from headrace.testing.chat import Scripted
+from headrace.testing.tiny_llama import tiny
 from tests.cascade.shop import write_rich_shop
 
 IDS = "\n[ids]\nlevels = 2\ncodes = 4\n"
@@ -115,6 +119,21 @@ def test_a_chat_model_reads_what_items_are_called(pipeline: Pipeline, monkeypatc
     assert again.manifest.metrics["written"] == 0
     assert len(backend.heard) == asked
     assert load_anchors(again).codes.tobytes() == anchors.codes.tobytes()
+
+
+def test_a_model_of_a_folder_is_taught_and_read_anew(pipeline: Pipeline, tmp_path: Path) -> None:
+    read = tiny()
+    write(read.model, read.tokenizer, tmp_path / "tiny")
+    settings = {"model": str(tmp_path / "tiny"), "lora": {"rank": 2}, "prompt": "tea", "length": 5, "train": {"epochs": 1}}
+    cut = pipeline.cuts.prerank_us
+    found = anchors_at(pipeline, cut, 3, "lora", settings, where="shop.toml [prerank.gpl]")
+    assert found.manifest.metrics["with_anchors"] == 40
+    anchors = load_anchors(found)
+    anchors.check(load_semantic_ids(pipeline.semantic_ids(cut)))
+    assert (anchors.log_prob[1:, 0] < 0).all()
+    trained = anchor_writer(pipeline, cut, "lora", settings, where="shop.toml [prerank.gpl]")
+    stored = sorted(name for name in load_arrays(trained.path / FILE) if name.startswith("words.") and "lora_" not in name)
+    assert stored == ["words.output", "words.rows"], "the model is not stored with it"
 
 
 def items_of(asked: Chat) -> list[str]:

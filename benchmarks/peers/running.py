@@ -54,14 +54,15 @@ class Peer:
         return figures, found["users"], found["items"]
 
     def call(self, runner: str, arrays: Mapping[str, Any], **settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Its figures, and the arrays it wrote, none if it wrote no file."""
+        """Its figures, and the arrays it wrote, none if it wrote no file. One thread, unless settings name threads."""
         with tempfile.TemporaryDirectory() as folder:
             given, found = Path(folder) / "given.npz", Path(folder) / "found.npz"
             np.savez(given, **arrays)
             script = Path(__file__).with_name(f"{runner}.py")
+            environment = {**os.environ, **ONE_THREAD, "OMP_NUM_THREADS": str(settings.get("threads", 1))}
             done = subprocess.run(
                 [self.python(), "-I", script, given, found, json.dumps(settings)],
-                env={**os.environ, **ONE_THREAD}, cwd=folder, capture_output=True, text=True,
+                env=environment, cwd=folder, capture_output=True, text=True,
             )  # fmt: skip
             if done.returncode:
                 raise DataError(f"{self.name}: {runner} ended with {done.returncode}.\n{done.stderr[-2000:]}")
@@ -77,6 +78,11 @@ APOLLO_TORCH = Peer(
     ("apollo-torch==1.0.3", "torch==2.13.0", "numpy==2.4.6", "transformers==5.23.0", "bitsandbytes==0.50.2"),
 )
 BITSANDBYTES = Peer("bitsandbytes-0.50.2", ("bitsandbytes==0.50.2", "torch==2.13.0", "numpy==2.4.6"))
+DEEPCTR_TORCH = Peer(
+    # it imports requests, and doesn't say so
+    "deepctr-torch-0.3.0", ("deepctr-torch==0.3.0", "requests==2.34.2", "torch==2.13.0", "numpy==2.4.6", "scikit-learn==1.9.1")
+)  # fmt: skip
+FUXICTR = Peer("fuxictr-2.3.10", ("fuxictr==2.3.10", "torch==2.13.0", "numpy==2.4.6"))
 GALORE_TORCH = Peer(
     "galore-torch-1.0",
     ("galore-torch==1.0", "torch==2.13.0", "numpy==2.4.6", "transformers==5.23.0", "bitsandbytes==0.50.2"),
@@ -89,5 +95,6 @@ RECBOLE = Peer(
 )
 RECTOOLS_METRICS = Peer("rectools-metrics-0.19.0", ("rectools==0.19.0",))
 RECTOOLS = Peer("rectools-0.19.0", ("rectools[torch]==0.19.0", "torch==2.13.0"))
+TORCH_RECHUB = Peer("torch-rechub-0.9.0", ("torch-rechub==0.9.0", "torch==2.13.0", "numpy==2.4.6", "pandas==3.1.1"))
 TORCHAO = Peer("torchao-0.18.0", ("torchao==0.18.0", "torch==2.13.0", "numpy==2.4.6"))
 TRANSFORMERS = Peer("transformers-5.23.0", ("transformers==5.23.0", "torch==2.13.0", "numpy==2.4.6"))

@@ -21,6 +21,7 @@ class Everything(LongHistoryScorer):
     Config = LongConfig
     revision = 1
     frozen = ("barred",)
+    barred: torch.Tensor
 
     def learn(self, interactions, artifacts):
         self._hold({"barred": np.arange(interactions.n_items) == 4})
@@ -77,7 +78,7 @@ def test_when_an_event_was_and_what_it_was_matter_and_what_is_not_there_does_not
 def test_ages_are_half_steps_of_the_logarithm_of_hours():
     model, _, _ = learned(sizes={})
     found = model._aged(torch.tensor([-1.0, 0.0, 0.49, 0.5, 11.99, 12.0, 99.0]))
-    assert_close(found, model.ages(torch.tensor([0, 0, 0, 1, 23, 24, 24])))
+    assert_close(found, model.get_parameter("ages.weight")[torch.tensor([0, 0, 0, 1, 23, 24, 24])])
 
 
 @torch.no_grad()

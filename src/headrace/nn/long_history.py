@@ -1,13 +1,14 @@
 """What rankers of long histories share, so that they differ in one thing: which vectors of the past a candidate reads.
 
     v_t  = W [item_t, features_t] + age(t),      q = W [item, features]
-    read = multi-head attention of q over what is kept,     logit = MLP(LN([user, read, q, read * q, popularity, retrievers, pair]))
+    read = multi-head attention of q over what is kept
+    logit = MLP(LN([user, read, q, read * q, popularity, what retrievers said, pair]))
 
-age: an embedding of how long ago event t was, in half steps of log(1 + hours): 1 hour, 2, 3.5, .. and all beyond 19 years alike.
+age: an embedding of how long ago event t was, in half steps of log(1 + hours): from 0, 0.6, 1.7, 3.5 hours, .. the last from 18 years.
 A subclass says in `_kept` what stays of a user's events, and may say in `_reading` what of that one candidate reads; by default
 each reads all of it. Tables, map, ages, attention and head are these, of equal size in all of them. What a subclass freezes of
 its artifacts (codes, vectors) it holds as buffers, named in `frozen`, so that it is stored with the weights.
-Shapes: events [R, T, D]; kept [R, M, D], or [R, C, k, D] where each candidate has its own; target and read [R, C, D]. D = item_dim.
+Shapes: events [R, T, D]; kept [R, M, D], or [R, C, k, D] where each candidate has its own; target, read [R, C, D]; D = item_dim.
 Cost: the user's side O(T D²) once a request, a candidate O(M D) beside its target's O(D²).
 """
 
@@ -60,7 +61,7 @@ class TargetHeads(nn.Module):
         return found
 
     def _split(self, values: Tensor) -> Tensor:
-        return values.unflatten(-1, (self.heads, -1))
+        return values.reshape(*values.shape[:-1], self.heads, values.shape[-1] // self.heads)
 
 
 class LongHistoryScorer(ListScorer):

@@ -4,7 +4,7 @@
     read = multi-head attention of q over what is kept
     logit = MLP(LN([user, read, q, read * q, popularity, what retrievers said, pair]))
 
-age: an embedding of how long ago event t was, in half steps of log(1 + hours): from 0, 0.6, 1.7, 3.5 hours, .. the last from 18 years.
+age: an embedding of how long ago event t was, in half steps of log(1 + hours): from 0, 0.6, 1.7, 3.5 hours to 18 years.
 A subclass says in `_kept` what stays of a user's events, and may say in `_reading` what of that one candidate reads; by default
 each reads all of it. Tables, map, ages, attention and head are these, of equal size in all of them. What a subclass freezes of
 its artifacts (codes, vectors) it holds as buffers, named in `frozen`, so that it is stored with the weights.

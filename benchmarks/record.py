@@ -26,6 +26,12 @@ def hardware() -> str:
     return f"{os.cpu_count()}x-" + "-".join(filter(None, words.split("-")))[:40]
 
 
+def resident_mb(what: str) -> int:
+    """Of this process as the kernel counts it, "VmRSS" now and "VmHWM" at most."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) // 1024 for line in file if line.startswith(what))
+
+
 def record(name: str, figures: dict[str, Any]) -> Path:
     """figures: name -> value, with units in the names. The load says how much else was running."""
     FOLDER.mkdir(exist_ok=True)

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from benchmarks.record import record
+from benchmarks.record import record, resident_mb
 from headrace.nn.tables import HashedEmbedding
 from headrace.optim.rowwise import RowWise
 from headrace.optim.state import state_bytes
@@ -40,17 +40,11 @@ CASES: dict[str, tuple[bool, Make]] = {
 }
 
 
-def status_mb(what: str) -> int:
-    """Of this process, as the kernel counts it."""
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) // 1024 for line in file if line.startswith(what))
-
-
 def measured(name: str, rows: int, steps: int) -> dict[str, Any]:
     """One case, in this process."""
     torch.set_num_threads(1)
     sparse, make = CASES[name]
-    before = status_mb("VmRSS")
+    before = resident_mb("VmRSS")
     table = HashedEmbedding(rows, DIM, sparse=sparse)
     optimizer, draw, taken = make(table.weight), torch.Generator().manual_seed(0), list[float]()
     times = torch.randn(LOOKS, DIM, generator=draw)
@@ -64,7 +58,7 @@ def measured(name: str, rows: int, steps: int) -> dict[str, Any]:
     weights_mb, state_mb = table.weight.numel() * 4 // 2**20, round(state_bytes(optimizer) / 2**20, 1)
     return {
         "before_mb": before, "weights_mb": weights_mb, "state_mb": state_mb,
-        "peak_mb": status_mb("VmHWM"), "step_ms": round(1e3 * statistics.median(taken[1:]), 1),
+        "peak_mb": resident_mb("VmHWM"), "step_ms": round(1e3 * statistics.median(taken[1:]), 1),
     }  # fmt: skip
 
 

@@ -29,7 +29,8 @@ def test_a_protocol_has_figures_of_its_own_tasks(report):
 
 def test_fixed_weights_cost_ten_trials_and_each_other_arm_one():
     arms = multibalance.work("cpu").arms
-    assert {name: len(arm.trials) for name, arm in arms.items()} == {**dict.fromkeys(multibalance.ARMS, 1), "fixed": 10}
+    kept = set(multibalance.ARMS) - set(multibalance.NOT_IN_HALF_AN_HOUR)
+    assert {name: len(arm.trials) for name, arm in arms.items()} == {**dict.fromkeys(kept, 1), "fixed": 10}
     assert multibalance.work("cpu").seeds >= 5
 
 

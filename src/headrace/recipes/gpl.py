@@ -87,6 +87,8 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     "gpl, no confidence": {"labeler": "gpl", "settings": {"confidence": 0.0}},
     "gpl, popular not thinned": {"labeler": "gpl", "writer": {"thin": 0.0}},
 }
+NOT_IN_HALF_AN_HOUR = ("muda", "ukd", "gpl, popular not thinned")
+"""Arms that no claim is about: the cpu budget goes without them."""
 
 
 def work(budget: Budget) -> Simulated:
@@ -105,7 +107,7 @@ def work(budget: Budget) -> Simulated:
     one = parse(ExposureConfig, setting["log"], where="gpl")
     return Simulated(
         data="exposure",
-        arms=ARMS,
+        arms={arm: how for arm, how in ARMS.items() if budget != "cpu" or arm not in NOT_IN_HALF_AN_HOUR},
         settings={_MAIN: setting},
         described={
             _MAIN: f"{one.world.users:,} users, {one.world.items:,} items; {one.window_days} days learned from, each request "

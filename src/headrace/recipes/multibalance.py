@@ -75,5 +75,10 @@ ARMS: Mapping[str, TrialArm] = {  # beside fixed
 }
 
 
+NOT_IN_HALF_AN_HOUR = ("pcgrad", "nash_mtl")
+"""Arms that no claim is about: the cpu budget goes without them."""
+
+
 def work(budget: Budget) -> Trials:
-    return balancing.work({"fixed": TrialArm(trials=grid(budget)), **ARMS}, budget)
+    arms = {arm: how for arm, how in ARMS.items() if budget != "cpu" or arm not in NOT_IN_HALF_AN_HOUR}
+    return balancing.work({"fixed": TrialArm(trials=grid(budget)), **arms}, budget)

@@ -16,8 +16,8 @@ from headrace.recipes.balancing import (
     run,
     weighting,
 )
-from headrace.recipes.census import TASKS as CENSUS_TASKS
-from headrace.recipes.exposure import TASKS as WORLD_TASKS
+from headrace.recipes.logs.exposure import TASKS as WORLD_TASKS
+from headrace.recipes.rows.census import TASKS as CENSUS_TASKS
 from headrace.recipes.task_problems import Pairs
 from headrace.recipes.trials import VALID
 

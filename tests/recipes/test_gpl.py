@@ -4,8 +4,8 @@ import pytest
 from headrace.contracts.config import parse
 from headrace.contracts.requests import History
 from headrace.recipes import gpl
-from headrace.recipes.exposure import ExposureConfig, lived
-from headrace.recipes.foreseen import foreseen
+from headrace.recipes.logs.exposure import ExposureConfig, lived
+from headrace.recipes.logs.foreseen import foreseen
 from headrace.recipes.protocol import reproduce
 from headrace.recipes.reporting import read_report
 from headrace.world.settings import DAY_US

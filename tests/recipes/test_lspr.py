@@ -2,7 +2,7 @@ import pytest
 
 from headrace.recipes import lspr
 from headrace.recipes.protocol import reproduce
-from headrace.recipes.regularised import NE, SPARSE
+from headrace.recipes.rows.regularised import NE, SPARSE
 
 pytest.importorskip("lightgbm")
 PROTOCOLS = {lspr.FEW, lspr.MORE, lspr.ALL, lspr.CLICKS, lspr.MANY_CLICKS}

@@ -2,10 +2,10 @@ import pytest
 
 from headrace.recipes import multibalance
 from headrace.recipes.balancing import CENSUS, PROTOCOLS, WORLD
-from headrace.recipes.census import TASKS as CENSUS_TASKS
-from headrace.recipes.exposure import TASKS as WORLD_TASKS
+from headrace.recipes.logs.exposure import TASKS as WORLD_TASKS
 from headrace.recipes.protocol import reproduce
 from headrace.recipes.reporting import read_report
+from headrace.recipes.rows.census import TASKS as CENSUS_TASKS
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 
 from headrace.contracts.config import parse
 from headrace.recipes import ukdsl
-from headrace.recipes.exposure import ExposureConfig
+from headrace.recipes.logs.exposure import ExposureConfig
 from headrace.recipes.protocol import reproduce
 from headrace.recipes.reporting import read_report
 

@@ -1,4 +1,7 @@
-"""One file a paper: what is trained on what, against which baseline, and the claim it must meet. Fixed before the run."""
+"""One file a paper: what is trained on what, against which baseline, and the claim it must meet. Fixed before the run.
+
+`rows` and `logs` hold what several of them learn from.
+"""
 
 RECIPES = {
     "apollo": "headrace.recipes.apollo",

@@ -30,13 +30,13 @@ import numpy as np
 from headrace.contracts.config import as_dict, config, digest, parse
 from headrace.contracts.requests import Float64
 from headrace.evaluate.pointwise import entropy
-from headrace.recipes import against_truth
 from headrace.recipes.cells import Figures
-from headrace.recipes.census import TASKS as CENSUS_TASKS
-from headrace.recipes.census import digest_of_census
-from headrace.recipes.exposure import TASKS as WORLD_TASKS
-from headrace.recipes.exposure import ExposureConfig
+from headrace.recipes.logs import against_truth
+from headrace.recipes.logs.exposure import TASKS as WORLD_TASKS
+from headrace.recipes.logs.exposure import ExposureConfig
 from headrace.recipes.protocol import Budget
+from headrace.recipes.rows.census import TASKS as CENSUS_TASKS
+from headrace.recipes.rows.census import digest_of_census
 from headrace.recipes.task_problems import Pairs, Problem, ProblemConfig, problem_of
 from headrace.recipes.trials import VALID, TrialArm, Trials
 from headrace.train.trainer import train

@@ -38,14 +38,14 @@ from headrace.contracts.config import parse
 from headrace.contracts.lists import CandidateLists
 from headrace.contracts.seams import PseudoLabels
 from headrace.methods.prerank import PSEUDO_LABELERS
-from headrace.recipes.against_truth import auc, calibration_ratio, distinct, hit_rate
 from headrace.recipes.cells import Figures, Simulated
 from headrace.recipes.claims import Claim
-from headrace.recipes.exposure import Exposure, ExposureConfig, lived, log_settings
-from headrace.recipes.foreseen import Foreseen, foreseen
-from headrace.recipes.lists_of_days import with_some_unshown
+from headrace.recipes.logs.against_truth import auc, calibration_ratio, distinct, hit_rate
+from headrace.recipes.logs.exposure import Exposure, ExposureConfig, lived, log_settings
+from headrace.recipes.logs.foreseen import Foreseen, foreseen
+from headrace.recipes.logs.lists_of_days import with_some_unshown
+from headrace.recipes.logs.students import labelled, predicted, ranker, student, trained
 from headrace.recipes.protocol import Budget
-from headrace.recipes.students import labelled, predicted, ranker, student, trained
 from headrace.world.settings import DAY_US
 
 _MAIN = "unbiased"

@@ -25,10 +25,10 @@ from typing import Any
 
 from headrace.contracts.config import digest
 from headrace.nn.boosted_trees import TreeSettings, drawn
-from headrace.recipes.census import digest_of_census
 from headrace.recipes.claims import Claim
 from headrace.recipes.protocol import Budget
-from headrace.recipes.regularised import NE, SPARSE, digest_of_clicks, run
+from headrace.recipes.rows.census import digest_of_census
+from headrace.recipes.rows.regularised import NE, SPARSE, digest_of_clicks, run
 from headrace.recipes.trials import TrialArm, Trials
 
 FEW, MORE, ALL = "census, 20k rows", "census, 50k rows", "census, 180k rows"

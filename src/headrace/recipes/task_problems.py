@@ -26,13 +26,13 @@ from headrace.contracts.training import TrainConfig
 from headrace.methods.rank.shared_bottom import SharedBottom, SharedBottomConfig
 from headrace.nn.seeded import seeded
 from headrace.objectives.tasks import TaskChoices
-from headrace.recipes.census import TASKS as CENSUS_TASKS
-from headrace.recipes.census import census
-from headrace.recipes.exposure import TASKS as WORLD_TASKS
-from headrace.recipes.exposure import ExposureConfig, lived
-from headrace.recipes.flat_shared_bottom import FlatSharedBottom, chances
-from headrace.recipes.flat_table import TableBatches, Tables, coded
-from headrace.recipes.lists_of_days import joined
+from headrace.recipes.logs.exposure import TASKS as WORLD_TASKS
+from headrace.recipes.logs.exposure import ExposureConfig, lived
+from headrace.recipes.logs.lists_of_days import joined
+from headrace.recipes.rows.census import TASKS as CENSUS_TASKS
+from headrace.recipes.rows.census import census
+from headrace.recipes.rows.shared_bottom import FlatSharedBottom, chances
+from headrace.recipes.rows.table import TableBatches, Tables, coded
 from headrace.world.settings import DAY_US
 
 

@@ -35,13 +35,13 @@ from headrace.contracts.config import parse
 from headrace.contracts.lists import CandidateLists
 from headrace.contracts.requests import Bool
 from headrace.contracts.rng import rng
-from headrace.recipes.against_truth import best, calibration_ratio, normalized_entropy
 from headrace.recipes.cells import Figures, Simulated
 from headrace.recipes.claims import Claim
-from headrace.recipes.exposure import Exposure, ExposureConfig, lived, log_settings
-from headrace.recipes.lists_of_days import columns, with_some_unshown
+from headrace.recipes.logs.against_truth import best, calibration_ratio, normalized_entropy
+from headrace.recipes.logs.exposure import Exposure, ExposureConfig, lived, log_settings
+from headrace.recipes.logs.lists_of_days import columns, with_some_unshown
+from headrace.recipes.logs.students import labelled, predicted, ranker, student
 from headrace.recipes.protocol import Budget
-from headrace.recipes.students import labelled, predicted, ranker, student
 from headrace.world.settings import WorldConfig
 
 _MAIN = "the four best are shown"

@@ -4,6 +4,7 @@ import json
 import re
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -158,7 +159,7 @@ def test_it_is_put_down_and_picked_up(says):
 
 
 def test_settings_come_back_as_they_were_and_bad_ones_are_refused():
-    values = {"model": {"backend": "server", "server": {"base_url": "http://localhost:1/v1", "model": "m"}}}
+    values: dict[str, Any] = {"model": {"backend": "server", "server": {"base_url": "http://localhost:1/v1", "model": "m"}}}
     values |= {"prices": {"prompt": 1.0}, "limits": {"max_cost": 2.0}}
     settings = parse(ChatWriterConfig, values, where="shop.toml")
     assert parse(ChatWriterConfig, as_dict(settings), where="again") == settings
@@ -172,7 +173,7 @@ def test_settings_come_back_as_they_were_and_bad_ones_are_refused():
 
 @needs_smollm
 def test_a_real_model_s_answers_are_interests_or_none():
-    model = {"backend": "llamacpp", "path": str(smollm_file()), "llamacpp": {"context": 1024}}
+    model: dict[str, Any] = {"backend": "llamacpp", "path": str(smollm_file()), "llamacpp": {"context": 1024}}
     writer = fitted(ChatWriterConfig(model=model, newest=3))
     codes, log_prob = writer.write(history_of([[1, 4], [2, 5], []]), 2)
     assert writer.tally.asked == 2

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from headrace.recipes.flat_table import TableBatches, coded
+from headrace.recipes.rows.table import TableBatches, coded
 
 WORDS = np.array([3] * 6 + [1] * 8 + [2] * 4 + [9] * 2)
 NUMBERS = np.array([0.0] * 10 + [float(value) for value in range(1, 11)])

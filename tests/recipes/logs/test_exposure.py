@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from headrace.recipes.exposure import STAGE1, TASKS, ExposureConfig, lived
-from headrace.recipes.lists_of_days import with_some_unshown
+from headrace.recipes.logs.exposure import STAGE1, TASKS, ExposureConfig, lived
+from headrace.recipes.logs.lists_of_days import with_some_unshown
 from headrace.world.settings import DAY_US, START_US, WorldConfig
 
 WORLD = WorldConfig(

@@ -6,8 +6,8 @@ import pytest
 
 from headrace.data import datasets
 from headrace.data.datasets.census_income import COLUMNS, WHOLE
-from headrace.recipes import census as reader
-from headrace.recipes.census import TASKS, census, digest_of_census
+from headrace.recipes.rows import census as reader
+from headrace.recipes.rows.census import TASKS, census, digest_of_census
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from headrace.evaluate import pointwise
-from headrace.recipes.against_truth import auc, calibration_ratio, distinct, hit_rate, normalized_entropy
+from headrace.recipes.logs.against_truth import auc, calibration_ratio, distinct, hit_rate, normalized_entropy
 
 Q = np.array([[0.9, 0.1, 0.2, 0.8]])
 SURE = np.array([[1.0, 0.0, 0.0, 1.0]])

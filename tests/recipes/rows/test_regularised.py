@@ -5,11 +5,11 @@ import pytest
 
 from headrace.contracts.training import TrainConfig
 from headrace.evaluate.pointwise import normalized_entropy
-from headrace.recipes import regularised
-from headrace.recipes.flat_dcnv2 import FlatConfig, FlatDCNv2
-from headrace.recipes.flat_table import Table
 from headrace.recipes.lspr import work
-from headrace.recipes.regularised import NE, SPARSE, run
+from headrace.recipes.rows import regularised
+from headrace.recipes.rows.dcnv2 import FlatConfig, FlatDCNv2
+from headrace.recipes.rows.regularised import NE, SPARSE, run
+from headrace.recipes.rows.table import Table
 
 SETTING = {
     "data": "clicks", "rate": 0.2, "rows": 300, "held": 150, "tested": 300, "blocks": 7, "epochs": 2, "dim": 2, "sparse": 1,

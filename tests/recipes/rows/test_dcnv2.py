@@ -10,7 +10,7 @@ from headrace.objectives.choice import TASK
 from headrace.objectives.lspr import Lspr
 from headrace.objectives.pointwise import PointwiseChoice
 from headrace.objectives.scr import Scr
-from headrace.recipes.flat_dcnv2 import FlatConfig, FlatDCNv2, chances
+from headrace.recipes.rows.dcnv2 import FlatConfig, FlatDCNv2, chances
 from headrace.testing import check_objective
 
 SIZES = (4, 3, 5)

@@ -3,7 +3,7 @@ import torch
 from torch.testing import assert_close
 
 from headrace.nn.seeded import seeded
-from headrace.recipes.flat_shared_bottom import FlatSharedBottom, chances
+from headrace.recipes.rows.shared_bottom import FlatSharedBottom, chances
 
 
 def made(tasks=("a", "b")):

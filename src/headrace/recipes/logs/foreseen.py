@@ -16,7 +16,7 @@ from headrace.encode.semantic_ids.quantiser import coded
 from headrace.encode.semantic_ids.residual_kmeans import ResidualKMeans, ResidualKMeansConfig
 from headrace.methods.prerank.anchors.causal import CausalConfig, CausalWriter
 from headrace.nn.seeded import seeded
-from headrace.recipes.exposure import Exposure
+from headrace.recipes.logs.exposure import Exposure
 from headrace.train.trainer import train
 from headrace.world.settings import DAY_US
 

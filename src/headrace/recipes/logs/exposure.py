@@ -30,7 +30,7 @@ from headrace.contracts.lists import CandidateLists
 from headrace.contracts.requests import Bool, Candidates, Float32, Float64, History, Int32, Requests
 from headrace.contracts.rng import rng
 from headrace.flywheel.simulated import logger_of
-from headrace.recipes.lists_of_days import all_candidates, all_requests, joined
+from headrace.recipes.logs.lists_of_days import all_candidates, all_requests, joined
 from headrace.world.live import World
 from headrace.world.outcomes import Outcome
 from headrace.world.recall import RECENT_MATCHED, SPOKEN_FOR

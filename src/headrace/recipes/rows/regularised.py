@@ -29,9 +29,9 @@ from headrace.objectives.lspr import Lspr
 from headrace.objectives.pointwise import PointwiseChoice
 from headrace.objectives.scr import CONSISTENCY, Scr
 from headrace.recipes.cells import Figures
-from headrace.recipes.census import census
-from headrace.recipes.flat_dcnv2 import FlatConfig, FlatDCNv2, chances
-from headrace.recipes.flat_table import Table, TableBatches, Tables, coded
+from headrace.recipes.rows.census import census
+from headrace.recipes.rows.dcnv2 import FlatConfig, FlatDCNv2, chances
+from headrace.recipes.rows.table import Table, TableBatches, Tables, coded
 from headrace.recipes.trials import VALID
 from headrace.train.trainer import train
 from headrace.world.clicks import ClickTruth

@@ -24,7 +24,7 @@ from headrace.contracts.requests import Float32, Int64
 from headrace.contracts.rng import rng
 from headrace.data import datasets
 from headrace.data.datasets.census_income import WHOLE
-from headrace.recipes.flat_table import Tables, coded
+from headrace.recipes.rows.table import Tables, coded
 
 TASKS = ("income", "never_married", "college")
 _HIDDEN = ("income", "marital_status", "education", "instance_weight", "split")

@@ -20,7 +20,7 @@ from headrace.methods.prerank import PSEUDO_LABELERS
 from headrace.methods.prerank.two_tower import TwoTower
 from headrace.methods.rank.dcnv2 import DCNv2
 from headrace.nn.seeded import seeded
-from headrace.recipes.exposure import Exposure, Truths
+from headrace.recipes.logs.exposure import Exposure, Truths
 from headrace.train.trainer import train
 
 Settings = Mapping[str, Any]

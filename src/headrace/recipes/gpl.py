@@ -87,7 +87,7 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     "gpl, no confidence": {"labeler": "gpl", "settings": {"confidence": 0.0}},
     "gpl, popular not thinned": {"labeler": "gpl", "writer": {"thin": 0.0}},
 }
-NOT_IN_HALF_AN_HOUR = ("muda", "ukd", "gpl, popular not thinned")
+NOT_IN_HALF_AN_HOUR = ("muda", "ukd", "ukdsl", "gpl, popular not thinned")
 """Arms that no claim is about: the cpu budget goes without them."""
 
 

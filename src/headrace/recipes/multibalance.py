@@ -75,7 +75,7 @@ ARMS: Mapping[str, TrialArm] = {  # beside fixed
 }
 
 
-NOT_IN_HALF_AN_HOUR = ("pcgrad", "nash_mtl")
+NOT_IN_HALF_AN_HOUR = ("pcgrad", "nash_mtl", "uncertainty")
 """Arms that no claim is about: the cpu budget goes without them."""
 
 

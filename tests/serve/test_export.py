@@ -19,7 +19,17 @@ from headrace.serve.export import export_score, export_sequence, export_towers, 
 from headrace.testing.examples import some_allowed, some_candidates, some_interactions, some_requests
 from tests.methods.examples import SIZES, featured
 from tests.methods.prerank import test_two_tower
-from tests.methods.rank import tasks, test_din, test_dlrm, test_esmm, test_masknet, test_mmoe, test_ple, test_shared_bottom
+from tests.methods.rank import (
+    tasks,
+    test_din,
+    test_dlrm,
+    test_esmm,
+    test_hisac,
+    test_masknet,
+    test_mmoe,
+    test_ple,
+    test_shared_bottom,
+)
 from tests.methods.retrieve import test_two_tower as test_retriever
 
 SMALL = DCNv2Config(item_dim=4, feature_dim=3, hidden=(8,), history=5, width=4, batch_size=8)
@@ -44,6 +54,10 @@ MAKERS = {
     "dcnv2, capped": lambda sizes: dcnv2(sizes, TableConfig(hashed=9, least=4, tail=3)),
     "din": lambda sizes: test_din.learned(sizes=sizes)[0],
     "dlrm": lambda sizes: test_dlrm.learned(sizes=sizes)[0],
+    "hisac": lambda sizes: test_hisac.learned(sizes=sizes)[0],
+    "hisac, hard": lambda sizes: test_hisac.learned(
+        sizes=sizes, settings=replace(test_hisac.SMALL, routing="hard", rest=True, ages=False)
+    )[0],
     "masknet": lambda sizes: test_masknet.learned(sizes=sizes)[0],
     "shared_bottom": lambda sizes: several(test_shared_bottom, SharedBottom, sizes),
     "mmoe": lambda sizes: several(test_mmoe, MMoE, sizes),

@@ -21,7 +21,7 @@ from headrace.nn.tables import TableConfig
 class ListScorer(nn.Module):
     """A learned `Scorer`. needs: the fitted features and the candidate lists."""
 
-    needs = ("features", "candidate_lists")
+    needs: tuple[str, ...] = ("features", "candidate_lists")
     reads_pairs = True
     fields_at = "fields"
     """Where the `FieldEmbeddings` stand."""

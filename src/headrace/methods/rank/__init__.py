@@ -5,6 +5,7 @@ RANKERS = {
     "din": "headrace.methods.rank.din:DIN",
     "dlrm": "headrace.methods.rank.dlrm:DLRM",
     "esmm": "headrace.methods.rank.esmm:ESMM",
+    "hisac": "headrace.methods.rank.hisac:HiSAC",
     "lambdamart": "headrace.methods.rank.lambdamart:LambdaMART",
     "masknet": "headrace.methods.rank.masknet:MaskNet",
     "mmoe": "headrace.methods.rank.mmoe:MMoE",

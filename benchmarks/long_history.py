@@ -9,13 +9,14 @@ once a user; "din" its MLP of every event and candidate. These two are timed on 
 what makes and keeps the state: the agents of all events, those of the sums that are kept, and one event more.
 CPU time of one thread, the median of alternating rounds after one that warms up, but DIN's, which is one; of ONNX Runtime
 percentiles over calls, on the clock too, which counts whoever else uses the core. "of full" is HiSAC's time over that of the same
-heads over all events.
+heads over all events. The curves stand beside the figures, as an SVG.
 """
 
 import os
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # read when torch loads
 
+import json
 import statistics
 import tempfile
 import time
@@ -26,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.curves import curves
 from benchmarks.record import record
 from headrace.contracts.batch import Batch
 from headrace.contracts.rng import rng
@@ -132,7 +134,17 @@ def figures(length: int) -> dict[str, Any]:
     return found
 
 
+def drawn(path: Path) -> None:
+    """The file's figures as curves, beside it."""
+    all_of = {length: json.loads(path.read_text())["figures"][f"{length} events"] for length in LENGTHS}
+    lines = {
+        name: {length: of[f"{name}, cpu_ms"] for length, of in all_of.items()} for name in ("din", "heads over all", "hisac")
+    }
+    lines["hisac, onnx"] = {length: of["hisac, onnx"]["cpu_p50_ms"] for length, of in all_of.items()}
+    curves(path.with_suffix(".svg"), lines, across="events of the user", up="CPU ms for 1,000 candidates")
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     with torch.inference_mode():
-        record("long-history", {f"{length} events": figures(length) for length in LENGTHS})
+        drawn(record("long-history", {f"{length} events": figures(length) for length in LENGTHS}))

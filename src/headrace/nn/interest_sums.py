@@ -4,7 +4,7 @@
 
 A soft weight hangs on an event's leaf alone, so a leaf's events stand in for each other: their number and their mean are what
 they say, whichever agents there are. Adding an event costs O(G D) for G leaves, however many events there were before; so does
-what is kept: 8 (G (D + 3) + D) bytes.
+what is kept: 8 (G (D + 3) + 2) bytes.
 Sums are float64, for a hundred thousand events are added one by one. An event older than the newest that is held is refused:
 votes would be right, ties and the cut of histories would not.
 """

@@ -7,7 +7,7 @@ from headrace.cascade.feature_importance import Importance, importances, importa
 from headrace.contracts.batch import Field
 from headrace.contracts.rng import rng
 from headrace.contracts.seams import Outputs
-from headrace.data.rank_inputs import retrieval_features
+from headrace.data.rank_inputs import AGES, retrieval_features
 from headrace.evaluate.pointwise import normalized_entropy
 from headrace.testing.examples import some_lists
 
@@ -80,3 +80,21 @@ def test_the_report_says_both_orders():
     told = importances_told({"a": Importance(0.2, 0.01), "b": Importance(0.1, 0.03)})
     assert told["a"] == "shuffled, it moves probabilities of the unshown by 0.2000; NE of the shown by +0.0100, number 2 there"
     assert told["b"].endswith("number 1 there")
+
+
+class ReadsAges(Reads):
+    """Of the user, whether each past item stands beside its own age, which only both shuffled alike keep so."""
+
+    schema = {"history": Field("int64", ("rows", 5)), AGES: Field("float32", ("rows", 5))}
+
+    def user(self, batch):
+        return {"apart": ((batch["history"] > 0) != (batch[AGES] > 0)).any(1)}
+
+    def score(self, state, candidates):
+        return Outputs({"choice": state["apart"].float().unsqueeze(1).expand(candidates["items"].shape)})
+
+
+def test_a_history_and_its_ages_are_one_field():
+    found = importances(ReadsAges(), lists_of(), seed=0)
+    assert set(found) == {"history", "items", "retrieval"}
+    assert found["history"].moved == 0

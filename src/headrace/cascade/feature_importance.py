@@ -7,7 +7,7 @@ f is the probability. A feature of users is shuffled over requests, one of candi
 up to 512 requests, the newest. Labels are of few rows, and of those that were chosen to be shown; `moved` needs none, so it ranks
 features by the traffic that is scored. A feature that moves much and whose loss costs nothing is noise to shown candidates or
 matters to others alone: look before you drop it. An item's number carries all that is known of it ("items"); what retrievers said
-is one field.
+is one field, and so are a history and its ages.
 Shapes: R requests of C candidates, F fields. Cost: F + 1 passes of the scorer over [R, C].
 Paper: the semi-supervised feature selection of arXiv 2502.06834; the formula is our reading (docs/papers/ukdsl.md).
 """
@@ -26,6 +26,7 @@ from headrace.contracts.batch import Batch
 from headrace.contracts.lists import CandidateLists
 from headrace.contracts.requests import Float64
 from headrace.contracts.rng import rng
+from headrace.data.rank_inputs import AGES
 from headrace.evaluate.pointwise import normalized_entropy
 
 _MOST = 512
@@ -54,9 +55,9 @@ def importances(scorer: Any, lists: CandidateLists, *, seed: int, task: str | No
         return Importance(moved, after - before)
 
     draw, there, found = rng(seed, "feature importance"), torch.from_numpy(lists.candidates.there), {}
-    for name in sorted(scorer.schema):
-        rows = torch.from_numpy(draw.permutation(len(lists)))
-        found[name] = importance(_predicted(scorer, {**user, name: user[name][rows]}, candidates, task))
+    for name in sorted(scorer.schema.keys() - {AGES}):
+        rows, of = torch.from_numpy(draw.permutation(len(lists))), {name, AGES} & user.keys() if name == "history" else {name}
+        found[name] = importance(_predicted(scorer, {**user, **{one: user[one][rows] for one in of}}, candidates, task))
     for name in sorted(scorer.candidate_schema):
         values = candidates[name].clone()
         values[there] = values[there][torch.from_numpy(draw.permutation(int(there.sum())))]

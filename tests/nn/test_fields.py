@@ -55,6 +55,13 @@ def test_a_list_feature_is_the_mean_over_its_entries(interactions):
     assert not fields.item(torch.tensor(2))[3:].any(), "no tags"
 
 
+def test_codes_are_those_of_the_catalogue(interactions):
+    fields = made(interactions)
+    for name, codes in interactions.features.items():
+        wanted = torch.from_numpy(codes[[[3, 0], [5, 5]]]).view(2, 2, -1)
+        assert fields.codes(name, torch.tensor([[3, 0], [5, 5]])).equal(wanted)
+
+
 def test_the_unknown_item_is_zero_and_stays_so(interactions):
     fields = made(interactions).requires_grad_(True)
     assert fields.known(torch.tensor([5, 20, 99])).tolist() == [5, 0, 0]

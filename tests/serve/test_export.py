@@ -6,11 +6,15 @@ import torch
 
 from headrace.data.features import Features
 from headrace.data.rank_inputs import candidate_batch, pairs_in, user_batch
+from headrace.methods.rank.centres import Centres
 from headrace.methods.rank.dcnv2 import DCNv2, DCNv2Config
 from headrace.methods.rank.esmm import ESMM
+from headrace.methods.rank.eta import ETA
 from headrace.methods.rank.mmoe import MMoE
 from headrace.methods.rank.ple import PLE
 from headrace.methods.rank.shared_bottom import SharedBottom
+from headrace.methods.rank.sim import SIM
+from headrace.methods.rank.twin import TWIN
 from headrace.methods.retrieve.sasrec import SASRec, SASRecConfig
 from headrace.nn.seeded import seeded
 from headrace.nn.tables import TableConfig
@@ -20,15 +24,20 @@ from headrace.testing.examples import some_allowed, some_candidates, some_intera
 from tests.methods.examples import SIZES, featured
 from tests.methods.prerank import test_two_tower
 from tests.methods.rank import (
+    long,
     tasks,
+    test_centres,
     test_din,
     test_dlrm,
     test_esmm,
+    test_eta,
     test_hisac,
     test_masknet,
     test_mmoe,
     test_ple,
     test_shared_bottom,
+    test_sim,
+    test_twin,
 )
 from tests.methods.retrieve import test_two_tower as test_retriever
 
@@ -49,11 +58,14 @@ def several(settings, kind, sizes, **others):
 
 
 MAKERS = {
+    "centres": lambda sizes: long.learned(Centres, test_centres.SMALL, sizes=sizes)[0],
+    "centres, by time": lambda sizes: long.learned(Centres, replace(test_centres.SMALL, cut="time"), sizes=sizes)[0],
     "dcnv2": dcnv2,
     "dcnv2, hashed": lambda sizes: dcnv2(sizes, TableConfig(hashed=9, hashes=2)),
     "dcnv2, capped": lambda sizes: dcnv2(sizes, TableConfig(hashed=9, least=4, tail=3)),
     "din": lambda sizes: test_din.learned(sizes=sizes)[0],
     "dlrm": lambda sizes: test_dlrm.learned(sizes=sizes)[0],
+    "eta": lambda sizes: long.learned(ETA, test_eta.SMALL, sizes=sizes)[0],
     "hisac": lambda sizes: test_hisac.learned(sizes=sizes)[0],
     "hisac, hard": lambda sizes: test_hisac.learned(
         sizes=sizes, settings=replace(test_hisac.SMALL, routing="hard", rest=True, ages=False)
@@ -64,6 +76,9 @@ MAKERS = {
     "ple": lambda sizes: several(test_ple, PLE, sizes),
     "esmm": lambda sizes: several(test_esmm, ESMM, sizes),
     "esmm, by worth": lambda sizes: several(test_esmm, ESMM, sizes, worth={"purchase": 20.0, "click": 1.0}),
+    "sim, hard": lambda sizes: long.learned(SIM, test_sim.SMALL, sizes=sizes or {"item.tags": 5})[0],
+    "sim, soft": lambda sizes: long.learned(SIM, test_sim.SOFT, sizes=sizes)[0],
+    "twin": lambda sizes: long.learned(TWIN, test_twin.SMALL, sizes=sizes)[0],
     "two_tower": lambda sizes: test_two_tower.learned(sizes=sizes)[0],
 }
 

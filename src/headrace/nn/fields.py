@@ -158,6 +158,11 @@ class FieldEmbeddings(nn.Module):
             found.append(self.from_vector(self.get_buffer("vectors")[items]))
         return torch.cat(found, -1) if found else self.popularity.new_zeros((*items.shape, 0))
 
+    def codes(self, name: str, items: Tensor) -> Tensor:
+        """[..] -> [.., L]: an item's codes of one feature, 0 where it has none; L is 1 but for a list feature."""
+        found = self.get_buffer(_inside(name))[self._counted(items) if self.shares else items]
+        return found if found.dim() > items.dim() else found.unsqueeze(-1)
+
     def pair(self, candidates: Batch) -> Tensor:
         """[rows, candidates, pair_width]: what candidates carry."""
         found = [table(candidates[_outside(name)]) for name, table in self.pair_tables.items()]

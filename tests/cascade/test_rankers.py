@@ -47,6 +47,18 @@ def test_rankers_that_learn_from_proposals_are_judged_by_the_order_of_one_list(p
     assert found.trained["dcnv2"].key == pipeline.scorer("rank").key
 
 
+def test_readers_of_long_histories_are_named_in_a_plan_as_others_are(pipeline):
+    own = {"centres": {}, "eta": {"bits": 16}, "sim": {"search": "soft"}, "twin": {}}
+    readers = {name: {"history": 12, "kept": 3, "hidden": [8], "train": {"epochs": 1}, **some} for name, some in own.items()}
+    plain = replace(pipeline, graph=Graph(pipeline.graph.store))
+    values = {**plain.plan.settings["rank"], **readers}
+    plain = replace(plain, plan=replace(plain.plan, settings={**plain.plan.settings, "rank": values}))
+    found = compare_rankers(plain, ["dcnv2", *readers])
+    rows = {row.method: row for row in found.rows if (row.metric, row.slice) == ("recall@5", "all")}
+    assert {name: row.baseline for name, row in rows.items()} == {"dcnv2": None, **dict.fromkeys(readers, "dcnv2")}
+    assert len({row.value for row in rows.values()}) > 1, "they don't all order alike"
+
+
 def test_rankers_of_one_and_of_several_tasks_are_paired_where_both_know_a_task(several):
     found = compare_rankers(several, ["dcnv2", SHARED, RATES])
     by_task = {task: [row for row in found.rows if row.split.endswith(f"impressions of {task}")] for task in TASKS}

@@ -35,6 +35,18 @@ def test_killed_and_loaded_it_goes_on_with_the_same_bits(tmp_path):
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["world.safetensors"]
 
 
+def test_how_many_events_a_request_carries_changes_nothing_else(tmp_path):
+    few, many = World(TINY, 5, newest=50), World(TINY, 5)
+    one, other = few.step(logger()), many.step(logger())
+    assert (one.shown == other.shown).all()
+    assert (one.click == other.click).all()
+    assert (few.past.items == many.past.items).all()
+    assert one.requests.history.lengths.max() == 50 < other.requests.history.lengths.max()
+    few.save(tmp_path / "world.safetensors")
+    again = World.load(tmp_path / "world.safetensors", newest=20)
+    assert again.requests().history.lengths.max() == 20
+
+
 def test_histories_hold_the_past_and_nothing_else():
     world = World(TINY, 5)
     outcomes = [world.step(logger()) for _ in range(2)]

@@ -8,6 +8,7 @@ RECIPES = {
     "cascade_bias": "headrace.recipes.cascade_bias",
     "character_flywheel": "headrace.recipes.character_flywheel",
     "gpl": "headrace.recipes.gpl",
+    "hisac": "headrace.recipes.hisac",
     "lex": "headrace.recipes.lex",
     "liger": "headrace.recipes.liger",
     "lr_law": "headrace.recipes.lr_law",

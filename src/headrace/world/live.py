@@ -40,15 +40,16 @@ from headrace.world.settings import WorldConfig
 from headrace.world.tastes import Tastes
 from headrace.world.truth import Truth
 
-NEWEST = 1000  # events of history a request carries
+NEWEST = 1000
 ArmOf = Callable[[Requests], Int64]
 
 
 class World:
-    """day: the one that comes next."""
+    """day: the one that comes next. newest: events of history that a request carries. It is no part of what is saved: from the
+    50 that the world's own stages read up, what happens doesn't hang on it."""
 
-    def __init__(self, config: WorldConfig | None = None, seed: int = 0):
-        self.config, self.seed, self.day = config or WorldConfig(), seed, 0
+    def __init__(self, config: WorldConfig | None = None, seed: int = 0, *, newest: int = NEWEST):
+        self.config, self.seed, self.newest, self.day = config or WorldConfig(), seed, newest, 0
         self.catalogue = Catalogue.drawn(self.config, seed)
         tastes = Tastes(self.config.users, self.catalogue.centres, self.config.drift, seed)
         self.people = Population(self.config, self.catalogue, tastes, seed)
@@ -78,7 +79,7 @@ class World:
         names = pl.select(pl.format("d{}{}", pl.lit(f"{day:03d}"), self.user_ids.gather(users - 1))).to_series()
         ids = np.array(names.to_list(), np.str_)
         features = {"weekday": np.full(len(users), day % 7, np.int32), "surface": np.full(len(users), "home")}
-        return Requests(ids, users, at_us, self._store().as_of(users, at_us, NEWEST), features)
+        return Requests(ids, users, at_us, self._store().as_of(users, at_us, self.newest), features)
 
     def candidates(self, requests: Requests) -> Candidates:
         """What the world recalls: `recall` says how. The logger's score, stage2, is NaN where an item was not considered."""
@@ -115,10 +116,10 @@ class World:
             os.replace(making, path)
 
     @classmethod
-    def load(cls, path: Path) -> "World":
+    def load(cls, path: Path, *, newest: int = NEWEST) -> "World":
         arrays = load_arrays(path)
         kept = json.loads(arrays["settings"].tobytes())
-        world = cls(parse(WorldConfig, kept["config"], where=str(path)), kept["seed"])
+        world = cls(parse(WorldConfig, kept["config"], where=str(path)), kept["seed"], newest=newest)
         world.day = kept["day"]
         world.past = History(arrays["offsets"], arrays["items"], arrays["at_us"])
         return world

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from headrace.evaluate import pointwise
-from headrace.recipes.logs.against_truth import auc, calibration_ratio, distinct, hit_rate, normalized_entropy
+from headrace.recipes.logs.against_truth import auc, calibration_ratio, distinct, grouped_auc, hit_rate, normalized_entropy
 
 Q = np.array([[0.9, 0.1, 0.2, 0.8]])
 SURE = np.array([[1.0, 0.0, 0.0, 1.0]])
@@ -29,6 +29,13 @@ def test_labels_figures_come_to_them_with_many_draws():
 def test_hits_are_the_share_of_all_clicks_not_of_each_request_alike():
     q, p = np.array([[3.0, 2.0], [1.0, 2.0]]), np.array([[0.5, 0.5], [0.1, 0.0]])
     assert hit_rate(q, p, 1) == pytest.approx(0.5 / 1.1)
+
+
+def test_groups_are_ordered_apart_and_weighed_by_their_pairs():
+    """What one group's scores are beside another's has no say."""
+    q, p = np.array([[0.9, 0.1], [9.0, 9.0], [1.0, 1.0]]), np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    assert grouped_auc(q, p, np.array([1, 2, 3])) == pytest.approx((1 + 0.5 + 0.5) / 3)
+    assert grouped_auc(q, p, np.array([1, 2, 2])) == pytest.approx((1 + 2 * auc(q[1:], p[1:])) / 3)
 
 
 def test_kinds_among_the_best():

@@ -1,6 +1,7 @@
 """Predictions held against true chances, without the luck of a draw: a pair of chance p counts p as a click and 1 - p as none.
 
     auc                 P(score of a click > score of what was not clicked), ties count half
+    grouped_auc         the auc inside each group, a user say, weighed by its pairs
     hit_rate            of all clicks on lists, the share that falls on the k ranked first:  Σ_top k p / Σ p
     calibration_ratio   Σ prediction / Σ p
     normalized_entropy  mean of -p log q - (1 - p) log(1 - q), over the entropy of the mean p
@@ -24,6 +25,13 @@ def auc(q: Float64, p: Float64) -> float:
     starts = np.flatnonzero(np.append(True, q[1:] != q[:-1])[: len(q)])  # equal scores are one place
     won, lost = np.add.reduceat(p, starts), np.add.reduceat(1 - p, starts)
     return float((won * (lost.cumsum() - lost / 2)).sum() / (won.sum() * lost.sum()))
+
+
+def grouped_auc(q: Float64, p: Float64, groups: Int32) -> float:
+    """q, p [R, C], groups [R]. Chances lie between 0 and 1, so each group has some of a click and of none: all count."""
+    rows = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    weight = [len(of) for of in rows]
+    return float(np.average([auc(q[of], p[of]) for of in rows], weights=weight))
 
 
 def hit_rate(q: Float64, p: Float64, k: int) -> float:

@@ -31,7 +31,7 @@ from headrace.contracts.requests import Bool, Candidates, Float32, Float64, Hist
 from headrace.contracts.rng import rng
 from headrace.flywheel.simulated import logger_of
 from headrace.recipes.logs.lists_of_days import all_candidates, all_requests, joined
-from headrace.world.live import World
+from headrace.world.live import NEWEST, World
 from headrace.world.outcomes import Outcome
 from headrace.world.recall import RECENT_MATCHED, SPOKEN_FOR
 from headrace.world.settings import DAY_US, START_US, WorldConfig
@@ -117,10 +117,10 @@ def log_settings(days: Mapping[str, Any], world: Mapping[str, Any]) -> dict[str,
     return as_dict(replace(made, world=replace(made.world, **world)))
 
 
-def lived(settings: ExposureConfig, seed: int) -> Exposure:
-    """About 0.1 CPU-s a day of a thousand users."""
+def lived(settings: ExposureConfig, seed: int, *, newest: int = NEWEST) -> Exposure:
+    """About 0.1 CPU-s a day of a thousand users. newest: events of history that requests carry."""
     until = settings.warm_days + settings.window_days
-    world = World(replace(settings.world, days=until), seed)
+    world = World(replace(settings.world, days=until), seed, newest=newest)
     logger = logger_of(world.config)
     for _ in range(settings.warm_days):
         world.step(logger, regret=False)

@@ -26,10 +26,12 @@ from headrace.train.trainer import train
 Settings = Mapping[str, Any]
 
 
-def trained(kind: Any, settings: Settings, log: Exposure, lists: CandidateLists, seed: int) -> Any:
-    """kind: a `ListScorer`, which gives probabilities. settings: over its own defaults."""
+def trained(
+    kind: Any, settings: Settings, log: Exposure, lists: CandidateLists, seed: int, *, more: Mapping[str, Any] | None = None
+) -> Any:
+    """kind: a `ListScorer`, which gives probabilities. settings: over its own defaults. more: artifacts that it needs beside."""
     config = parse(kind.Config, settings, where="students")
-    artifacts, held = log.artifacts(replace(lists, tasks={})), replace(log.held, tasks={})
+    artifacts, held = {**log.artifacts(replace(lists, tasks={})), **(more or {})}, replace(log.held, tasks={})
     with seeded(seed, "students", kind.__name__):
         scorer: Any = kind(config, seed=seed)
         learned = scorer.learn(log.interactions, artifacts)

@@ -31,14 +31,18 @@ class CodesInWords:
         """Texts as of the cut. None where no retriever writes codes."""
         for retriever in retrievers:
             if isinstance(retriever, WritesCodes):
-                ids, (texts, _) = retriever.coded.ids, texts_at(log, cut_us)
-                return cls(ids, words_of_codes(ids, texts, top=_SHOWN))
+                return cls.told(retriever.coded.ids, log, cut_us)
         return None
 
-    def said(self, item: int) -> str:
-        """ "" for an item without codes."""
+    @classmethod
+    def told(cls, ids: SemanticIds, log: Log, cut_us: int) -> "CodesInWords":
+        """Texts as of the cut."""
+        return cls(ids, words_of_codes(ids, texts_at(log, cut_us)[0], top=_SHOWN))
+
+    def said(self, item: int, levels: int | None = None) -> str:
+        """ "" for an item without codes. levels: so many of its codes; None: all."""
         if item >= len(self.ids) or not self.ids.there[item]:
             return ""
-        codes = self.ids.codes[item].tolist()
+        codes = self.ids.codes[item, :levels].tolist()
         words = ", ".join(self.words.get(codes[0], ()))
         return "-".join(map(str, codes)) + (f" ({words})" if words else "")

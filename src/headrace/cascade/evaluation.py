@@ -15,6 +15,7 @@ import polars as pl
 
 from headrace.artifacts.store import Draft
 from headrace.cascade.calibrating import calibration_told
+from headrace.cascade.cascade import Cascade
 from headrace.cascade.feature_importance import importances_told
 from headrace.cascade.impressions import measure_impressions
 from headrace.cascade.join import stacked
@@ -22,6 +23,7 @@ from headrace.cascade.judge import BEYOND_K, Judge
 from headrace.cascade.pipeline import Pipeline
 from headrace.cascade.pseudo_labels import pseudo_labels_told
 from headrace.cascade.scoring import score
+from headrace.cascade.user_state import user_states
 from headrace.cascade.validation import ndcg_of_retriever
 from headrace.contracts.config import as_dict
 from headrace.contracts.requests import Candidates, Float64, History, Int32, Requests
@@ -35,20 +37,22 @@ from headrace.evaluate.rows import Row
 RECALLED = "recalled"
 Losses = list[tuple[str, int, float]]
 _AT_ONCE = 256
-_REVISION = 4
+_REVISION = 5
 
 
 @dataclass(frozen=True)
 class Measured:
     """rows: every figure. losses: (stage, k, recall) from the widest to the page. facts: what the figures are about.
 
-    curves: of rankers that give probabilities of what was shown.
+    curves: of rankers that give probabilities of what was shown. timings: by group of facts, figures of the machine they were
+    measured on, which no two builds have alike.
     """
 
     rows: list[Row]
     losses: Losses
     facts: dict[str, Any]
     curves: list[Reliability] = field(default_factory=list)
+    timings: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def evaluate_cascade(pipeline: Pipeline) -> Measured:
@@ -58,14 +62,16 @@ def evaluate_cascade(pipeline: Pipeline) -> Measured:
     def make(draft: Draft) -> None:
         measured = _measure(pipeline)
         pl.DataFrame([vars(row) for row in measured.rows], infer_schema_length=None).write_parquet(draft.path / "rows.parquet")
-        draft.metrics = {"losses": measured.losses, "facts": measured.facts, "curves": [vars(one) for one in measured.curves]}
+        curves = [vars(one) for one in measured.curves]
+        draft.metrics = {"losses": measured.losses, "facts": measured.facts, "curves": curves, "timings": measured.timings}
 
     config, inputs = {**as_dict(plan.evaluate), "seed": plan.seed}, {"generation": pipeline.generation}
     artifact = pipeline.graph.stage("evaluation", make, config=config, inputs=inputs, revision=_REVISION)
     rows = [Row(**values) for values in pl.read_parquet(artifact.path / "rows.parquet").to_dicts()]
     metrics = artifact.manifest.metrics
     losses = [(stage, k, value) for stage, k, value in metrics["losses"]]
-    return Measured(rows, losses, metrics["facts"], [Reliability(**one) for one in metrics["curves"]])
+    curves = [Reliability(**one) for one in metrics["curves"]]
+    return Measured(rows, losses, metrics["facts"], curves, metrics["timings"])
 
 
 def test_requests(pipeline: Pipeline) -> tuple[Requests, History]:
@@ -80,8 +86,8 @@ def deepest(pipeline: Pipeline) -> int:
 
 def _measure(pipeline: Pipeline) -> Measured:
     requests, answers = test_requests(pipeline)
-    wanted = deepest(pipeline)
-    found = _answer(pipeline, requests, wanted)
+    wanted, cascade = deepest(pipeline), pipeline.cascade()
+    found = _answer(pipeline, cascade, requests, wanted)
     lists = {name: RankedLists(requests.users, wide(items, wanted)) for name, items in found.items()}
     judge, alone = Judge(pipeline, requests, answers), _retrievers_alone(pipeline)
     best = max(alone, key=lambda name: alone[name])
@@ -98,7 +104,10 @@ def _measure(pipeline: Pipeline) -> Measured:
         if labels is not None:
             more_facts[f"pseudo-labels to {stage}"] = pseudo_labels_told(labels)
             more_facts[f"features of {stage}"] = importances_told(pipeline.importances(stage))
-    return Measured(rows + shown, _losses(pipeline, found, requests, judge.relevant), facts | more_facts, curves)
+    states, group = user_states(cascade, requests), "user state of rank"
+    more_facts[group] = {"ranker": pipeline.plan.rank.use, **states.told()}
+    losses = _losses(pipeline, found, requests, judge.relevant)
+    return Measured(rows + shown, losses, facts | more_facts, curves, {group: states.timings()})
 
 
 def _retrievers_alone(pipeline: Pipeline) -> dict[str, float]:
@@ -131,9 +140,9 @@ def _against_best(pipeline: Pipeline, rows: list[Row], best: str, alone: Mapping
     return said
 
 
-def _answer(pipeline: Pipeline, requests: Requests, wanted: int) -> dict[str, Int32]:
+def _answer(pipeline: Pipeline, cascade: Cascade, requests: Requests, wanted: int) -> dict[str, Int32]:
     """Item lists: each retriever's by its name, RECALLED (joined), each later stage's by its stage."""
-    plan, cascade = pipeline.plan, pipeline.cascade()
+    plan = pipeline.plan
     alone = {name: cascade.retrievers.get(name) or pipeline.load_retriever(name, final=True) for name in plan.retrievers}
     parts: dict[str, list[Candidates]] = {}
     for rows, part in requests.chunks(_AT_ONCE):

@@ -3,6 +3,7 @@
 store/        every artifact, by kind and key
 plan.json     what was asked for, so that the folder can be opened without the TOML
 report.json   every figure; report.html shows them
+timings.json  what is measured of this machine, which the same plan does not give twice; report.html shows it too
 """
 
 import json
@@ -21,6 +22,7 @@ from headrace.cascade.codes_in_words import CodesInWords
 from headrace.cascade.evaluation import Measured, evaluate_cascade
 from headrace.cascade.pipeline import Pipeline
 from headrace.cascade.plan import plan_from, read_toml
+from headrace.cascade.user_state import with_timings
 from headrace.contracts.errors import ConfigError, nearest
 from headrace.contracts.progress import Progress, silent
 from headrace.data import datasets
@@ -61,8 +63,10 @@ def build(toml: Path, folder: Path, *, name: str, progress: Progress = silent) -
     write_json(folder / "report.json", measured.rows, facts)
     shown = [one.as_dict() for one in page]
     title = f"{name}: evaluation"
+    place(folder / "timings.json", json.dumps(measured.timings, indent=1))
     html = html_report(
-        measured.rows, facts, title=title, answer=shown, recall_lost=measured.losses, curves=measured.curves
+        measured.rows, with_timings(facts, measured.timings), title=title, answer=shown, recall_lost=measured.losses,
+        curves=measured.curves,
     )  # fmt: skip
     place(folder / "report.html", html)
     return Built(measured, user, page, pipeline.graph.made, pipeline.graph.reused)

@@ -14,6 +14,7 @@ from headrace.cli.data_sets import data_app
 from headrace.cli.experiment import experiment_app
 from headrace.cli.ids import ids_app
 from headrace.cli.planning import planning_app
+from headrace.cli.profiling import profiling_app
 from headrace.cli.tuning import tuning_app
 from headrace.cli.wheel import wheel_app
 from headrace.cli.worlds import world_app
@@ -44,6 +45,7 @@ app = typer.Typer(
     """,
 )
 app.add_typer(asking_app)
+app.add_typer(profiling_app)
 app.add_typer(data_app, name="data")
 app.add_typer(world_app, name="world")
 app.add_typer(experiment_app, name="experiment")

@@ -28,9 +28,10 @@ from headrace.contracts.batch import Batch
 from headrace.contracts.config import config
 from headrace.contracts.errors import ConfigError, DataError
 from headrace.contracts.interactions import Interactions
-from headrace.contracts.requests import Float32, Int32, Int64
+from headrace.contracts.requests import Float32, Int32, Int64, Requests
 from headrace.contracts.rng import rng
-from headrace.contracts.seams import Learned, State
+from headrace.contracts.seams import Interests, Learned, State
+from headrace.data.rank_inputs import user_batch
 from headrace.encode.semantic_ids.anchors import Centroids
 from headrace.encode.semantic_ids.ids import SemanticIds
 from headrace.nn.interest_sums import InterestSums
@@ -114,6 +115,15 @@ class HiSAC(LongHistoryScorer):
         ballot = sums.ballot
         whole = torch.tensor([sums.events > 0])
         return self._state(self._agents(ballot), ballot.leaves, ballot.votes, sums.means, sums.mean, whole)
+
+    @torch.no_grad()
+    def agents_of(self, requests: Requests) -> Interests:
+        """Behind an agent stand the events on its own leaf; with soft routing those near it have a part in it too."""
+        leaves = self._leaves(self._items(user_batch(requests, self.schema)))
+        agents = self._agents(cast(leaves))
+        own = (leaves.unsqueeze(2) == agents.leaves.unsqueeze(1)) & (agents.there.unsqueeze(1))
+        of_event = torch.where(own.any(2), own.long().argmax(2), -1)
+        return Interests(agents.votes.numpy(), _weights(agents, self.config.gamma).numpy(), of_event.numpy())
 
     def _kept(self, batch: Batch) -> State:
         items, values = self._items(batch), self._past(batch)

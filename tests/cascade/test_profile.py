@@ -90,6 +90,17 @@ def test_as_of_a_moment_the_future_is_not_there(pipeline):
     ]
 
 
+def test_on_a_clock_of_steps_there_are_no_moments_and_no_sessions(pipeline):
+    _ = pipeline.cuts  # of a split by time, before the clock is another's
+    pipeline.log.clock = "ordinal"
+    found = profile(pipeline, "c1")
+    assert (found.events, found.sessions, found.first, found.at) == (14, 0, None, None)
+    assert "no times" in found.notes[-1]
+    assert found.summary.startswith("User c1 has 14 events, most of all half 0 (")
+    with pytest.raises(DataError, match="--at: this build's clock counts steps"):
+        profile(pipeline, "c1", datetime(2024, 1, 1, tzinfo=UTC))
+
+
 def test_who_is_not_known_is_an_error_that_names_the_nearest(pipeline):
     with pytest.raises(DataError, match=r'user "c1O" is not in the log, which has 40\. Did you mean "c10?"\?'):
         profile(pipeline, "c1O")

@@ -78,7 +78,8 @@ def _show(found: "Profile") -> None:
     if found.agents:
         line(f"\nAgents of {found.ranker}, from the newest {found.read:,} events")
         for agent in found.agents:
-            line(f"  {agent.codes}: {agent.votes:,} votes ({agent.share:.0%}), weight {agent.weight:.2f}")
+            votes = f"{agent.votes:,} vote" + ("" if agent.votes == 1 else "s")
+            line(f"  {agent.codes}: {votes} ({agent.share:.0%}), weight {agent.weight:.2f}")
             line(f"      {_some(agent.newest)}")
     for note in found.notes:
         line(f"\n{note[0].upper()}{note[1:]}")

@@ -1,6 +1,7 @@
 """Rankers side by side on one plan's candidates, and one ranker by several balancers."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def test_rankers_that_learn_from_proposals_are_judged_by_the_order_of_one_list(p
 
 
 def test_readers_of_long_histories_are_named_in_a_plan_as_others_are(pipeline):
-    own = {"centres": {}, "eta": {"bits": 16}, "sim": {"search": "soft"}, "twin": {}}
+    own: dict[str, dict[str, Any]] = {"centres": {}, "eta": {"bits": 16}, "sim": {"search": "soft"}, "twin": {}}
     readers = {name: {"history": 12, "kept": 3, "hidden": [8], "train": {"epochs": 1}, **some} for name, some in own.items()}
     plain = replace(pipeline, graph=Graph(pipeline.graph.store))
     values = {**plain.plan.settings["rank"], **readers}

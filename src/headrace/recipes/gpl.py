@@ -87,7 +87,9 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     "gpl, no confidence": {"labeler": "gpl", "settings": {"confidence": 0.0}},
     "gpl, popular not thinned": {"labeler": "gpl", "writer": {"thin": 0.0}},
 }
-NOT_IN_HALF_AN_HOUR = ("muda", "ukd", "ukdsl", "gpl, popular not thinned")
+NOT_IN_HALF_AN_HOUR = (
+    "muda", "ukd", "ukdsl", "gpl, popular not thinned", "gpl, w = 1", "gpl, no dispersion", "gpl, no history", "gpl, no confidence",
+)  # fmt: skip
 """Arms that no claim is about: the cpu budget goes without them."""
 
 

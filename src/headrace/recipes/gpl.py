@@ -88,7 +88,8 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     "gpl, popular not thinned": {"labeler": "gpl", "writer": {"thin": 0.0}},
 }
 NOT_IN_HALF_AN_HOUR = (
-    "muda", "ukd", "ukdsl", "gpl, popular not thinned", "gpl, w = 1", "gpl, no dispersion", "gpl, no history", "gpl, no confidence",
+    "muda", "ukd", "ukdsl", "gpl, popular not thinned",
+    "gpl, w = 1", "gpl, no dispersion", "gpl, no history", "gpl, no confidence",
 )  # fmt: skip
 """Arms that no claim is about: the cpu budget goes without them."""
 

@@ -11,7 +11,7 @@ from headrace.cascade.profile import profile
 from headrace.cascade.run import planned
 from headrace.cascade.semantic_ids import load_semantic_ids
 from headrace.contracts.errors import DataError
-from headrace.contracts.seams import Interested
+from headrace.contracts.explaining import Interested
 from headrace.data.consent import Impersonal
 from headrace.data.forget import ERASED, record_erasure
 from tests.cascade.shop import write_rich_shop

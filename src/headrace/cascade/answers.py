@@ -18,8 +18,8 @@ from headrace.cascade.cascade import Cascade
 from headrace.cascade.codes_in_words import CodesInWords
 from headrace.cascade.scoring import scored
 from headrace.cascade.steering import PREFERENCE
+from headrace.contracts.explaining import Reasoned, Ruled
 from headrace.contracts.requests import Candidates, Requests, Slates
-from headrace.contracts.seams import Reasoned, Ruled
 from headrace.data.log import Log
 
 Timed = Callable[[str], AbstractContextManager[None]]

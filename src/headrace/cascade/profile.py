@@ -24,8 +24,8 @@ from headrace.cascade.codes_in_words import CodesInWords
 from headrace.cascade.pipeline import Pipeline
 from headrace.cascade.semantic_ids import load_semantic_ids
 from headrace.contracts.errors import DataError, nearest
+from headrace.contracts.explaining import Interested
 from headrace.contracts.requests import History, Int32, Requests
-from headrace.contracts.seams import Interested
 from headrace.data.consent import Impersonal
 from headrace.data.forget import ERASED, erased_users
 from headrace.data.sessions import session_offsets

@@ -8,6 +8,7 @@ from typing import Any
 from headrace.artifacts.store import Artifact
 from headrace.build.components import component_class, load_component
 from headrace.build.fit import Source, fit
+from headrace.cascade.item_texts import item_texts, load_item_texts
 from headrace.cascade.item_vectors import load_item_vectors
 from headrace.cascade.logged import Logged
 from headrace.cascade.plan import trusted
@@ -50,6 +51,8 @@ class Proposing(Logged):
             found["semantic_ids"] = self.semantic_ids(cut_us), load_semantic_ids
         if "item_vectors" in needs:
             found["item_vectors"] = self.need_item_vectors(name), load_item_vectors
+        if "item_texts" in needs:
+            found["item_texts"] = item_texts(self.graph, self.tables, self.log, self.proposed_from_us), load_item_texts
         if "preferences" in needs:
             vectors = self.need_item_vectors(name)
             found["preferences"] = (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.contracts.requests import Allowed, Candidates, Float32, Float64, Int32, Int64, Requests, Slates
+from headrace.contracts.requests import Allowed, Candidates, Float32, Float64, Requests, Slates
 
 if TYPE_CHECKING:
     import torch
@@ -256,40 +256,3 @@ class Pinning(Protocol):
     """A page policy whose rules show items that no retriever may have proposed: they join the candidates, unscored (NaN)."""
 
     def with_pins(self, requests: Requests, candidates: Candidates, allowed: Allowed) -> Candidates: ...
-
-
-@runtime_checkable
-class Ruled(Protocol):
-    """A page policy that can name the rules that acted on each shown item: [R][S] lists of names."""
-
-    def explain(self, requests: Requests, slates: Slates) -> list[list[list[str]]]: ...
-
-
-@runtime_checkable
-class Reasoned(Protocol):
-    """A retriever that can say which past item spoke most for a candidate: items [R, C] -> items [R, C], 0 for none."""
-
-    def because(self, requests: Requests, items: Int32) -> Int32: ...
-
-
-@dataclass(frozen=True)
-class Interests:
-    """What a scorer holds a user's past to be about, the strongest first. votes [R, M]: events behind each, 0 where there are
-    fewer. weights [R, M]: what it counts for, 1 on average. of_event [R, T]: the interest of each of the newest T events, oldest
-    first, -1 where it is behind none or there is no event."""
-
-    votes: Int64
-    weights: Float32
-    of_event: Int64
-
-
-@runtime_checkable
-class Interested(Protocol):
-    """A scorer that reads a user's past as a few interests (HiSAC's agents) and can say which.
-
-    needs: with "semantic_ids" among them, the items behind an interest share all codes but the one that tells items apart.
-    """
-
-    needs: tuple[str, ...]
-
-    def agents_of(self, requests: Requests) -> Interests: ...

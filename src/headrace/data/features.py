@@ -22,6 +22,7 @@ from headrace.contracts.requests import Bool, Float32, Int32, Int64
 from headrace.data.clocks import Clock, clock_of
 from headrace.data.counts import SIZE, Counting
 from headrace.data.crosses import check_crosses, crossed, name_of, side_of, size_of
+from headrace.data.foundation import USER, Foundation
 from headrace.data.histories import bisect
 from headrace.data.vocabulary import Vocabulary
 
@@ -81,7 +82,8 @@ class Features:
     """sizes: feature name -> number of codes, 0 included. Names say the side: "item.categories", "user.age".
 
     counts: the times that trailing counts look at, given by `bound` and no part of the arrays. item_vectors: [n_items, dim], made
-    outside (an encoder's, of titles) and carried by item number.
+    outside (an encoder's, of titles) and carried by item number. foundation: what an upstream model knows, given by
+    `with_foundation` and no part of the arrays either.
     """
 
     items: Timeline
@@ -90,6 +92,7 @@ class Features:
     settings: FeaturesConfig = field(default_factory=FeaturesConfig)
     counts: Counting | None = None
     item_vectors: Float32 | None = None
+    foundation: Foundation | None = None
 
     @classmethod
     def fit(
@@ -125,16 +128,24 @@ class Features:
             )
         return replace(self, item_vectors=vectors.astype(np.float32))
 
+    def with_foundation(self, foundation: Foundation) -> "Features":
+        """Requests then carry `foundation.USER`."""
+        return replace(self, foundation=foundation)
+
     def items_at(self, at_us: int) -> dict[str, Int32]:
         """The catalogue as it stood: name -> [n_items, ...]."""
         entities = np.arange(len(self.items.offsets) - 1, dtype=np.int32)
         return self._with_crosses(self.items.at(entities, np.full(len(entities), at_us)), "item")
 
-    def users_at(self, users: Int32, at_us: Int64) -> dict[str, Int32]:
+    def users_at(self, users: Int32, at_us: Int64) -> dict[str, NDArray[Any]]:
         """What requests carry about their users: name -> [R, ...]. A user out of range is unknown."""
-        found = self._with_crosses(self.users.at(np.where(users < len(self.users.offsets) - 1, users, 0), at_us), "user")
+        found: dict[str, NDArray[Any]] = self._with_crosses(
+            self.users.at(np.where(users < len(self.users.offsets) - 1, users, 0), at_us), "user"
+        )
         for days in self.settings.count_days:
             found[f"user.count_{days}d"] = self._counts().of_users(users, at_us, days)
+        if self.foundation is not None:
+            found[USER] = self.foundation.users_at(users, at_us)
         return found
 
     def pairs_at(self, users: Int32, items: Int32, at_us: Int64) -> dict[str, Int32]:

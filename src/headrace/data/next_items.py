@@ -5,9 +5,11 @@ An event's history is what stands before its step, so the other items of its ste
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from headrace.contracts.batch import Batch, Schema
 from headrace.contracts.requests import History, Int32, Int64, Requests
@@ -15,7 +17,7 @@ from headrace.contracts.rng import rng
 from headrace.data.histories import HistoryStore
 from headrace.data.rank_inputs import user_batch
 
-UsersAt = Callable[[Int32, Int64], Mapping[str, Int32]]
+UsersAt = Callable[[Int32, Int64], Mapping[str, NDArray[Any]]]
 
 
 class NextItemBatches:

@@ -1,7 +1,7 @@
 """Requests and candidates as a scorer's batch: the same function offline and online, so training and serving can't drift apart.
 
 A scorer's schema says what it wants: "history" [rows, H] is the newest H items, "history.ages" [rows, H] how long ago they were,
-any other user field is a request feature.
+"users" [rows] their dense numbers (0: unknown, or unknown when the log was read), any other user field is a request feature.
 Of candidates: "items" [rows, candidates], and "retrieval" [rows, candidates, 3 a retriever]:
 proposed or not, 1 / log2(1 + rank), and the score standardised within the request (raw scores move when it is refitted).
 Any other candidate field is a feature that the candidates carry, "pair.…" [rows, candidates].
@@ -23,6 +23,8 @@ from headrace.contracts.rng import rng
 _CLIP, _HOUR_US = 4.0, 3_600_000_000
 AGES = "history.ages"
 """A user field: how long ago the events of "history" were."""
+USERS = "users"
+"""A user field: who asks, for scorers that keep something of each user."""
 LABEL_OF = "label."
 """What stands before a task's name in a batch."""
 
@@ -35,6 +37,8 @@ def user_batch(requests: Requests, schema: Schema) -> dict[str, torch.Tensor]:
             values = requests.history.last(int(field.shape[1]))
         elif name == AGES:
             values = ages(requests, int(field.shape[1]))
+        elif name == USERS:
+            values = requests.users
         elif name in requests.features:
             values = requests.features[name]
         else:

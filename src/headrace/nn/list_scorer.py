@@ -41,10 +41,11 @@ class ListScorer(nn.Module):
         stages = list(lists.candidates.scores)
         pairs = sorted(lists.candidates.features) if self.reads_pairs else []
         vectors = features.item_vectors
+        users = [
+            name for name in lists.requests.features if name in features.sizes
+        ]  # codes; vectors are read by who asks for them
         self._begin(
-            FieldShapes.of(
-                interactions, lists.requests.features, features.sizes, pairs=pairs, vectors=vectors, table=self._table
-            ),
+            FieldShapes.of(interactions, users, features.sizes, pairs=pairs, vectors=vectors, table=self._table),
             len(stages),
         )
         self._fields.fill(interactions, vectors)

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from headrace.contracts.explaining import Reasoned
 from headrace.contracts.requests import Allowed, Candidates, History, Requests
-from headrace.contracts.seams import Reasoned, Retriever, Stored
+from headrace.contracts.seams import Retriever, Stored
 from headrace.testing.expect import expect, expect_close, expect_equal
 from headrace.testing.stored import check_stored
 

@@ -27,10 +27,11 @@ from torch import Tensor
 from headrace.contracts.batch import Batch
 from headrace.contracts.config import config
 from headrace.contracts.errors import ConfigError, DataError
+from headrace.contracts.explaining import Interests
 from headrace.contracts.interactions import Interactions
 from headrace.contracts.requests import Float32, Int32, Int64, Requests
 from headrace.contracts.rng import rng
-from headrace.contracts.seams import Interests, Learned, State
+from headrace.contracts.seams import Learned, State
 from headrace.data.rank_inputs import user_batch
 from headrace.encode.semantic_ids.anchors import Centroids
 from headrace.encode.semantic_ids.ids import SemanticIds

@@ -76,7 +76,11 @@ class LambdaMART(nn.Module):
         self.popularity = torch.from_numpy(log_popularity(interactions)).float()
         vectors = artifacts["features"].item_vectors
         self.vectors = None if vectors is None else normalize(torch.from_numpy(vectors), dim=1)
-        self._asked(sorted(lists.requests.features), len(stages), sorted(lists.candidates.features))
+        self._asked(
+            sorted(set(lists.requests.features) & set(artifacts["features"].sizes)),
+            len(stages),
+            sorted(lists.candidates.features),
+        )
         if not settings.tune:
             self.booster = boosted(self._rows(lists), self._first, settings.loss, seed=self.seed, threads=settings.threads)
             return

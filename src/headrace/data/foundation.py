@@ -1,6 +1,6 @@
-"""What a larger model, trained on other logs too, knows of this log's users and items: vectors as of a moment, and their schema.
+"""What a larger model, trained on other logs, knows of this log's users and items: vectors as of a moment, and their schema.
 
-    found.users_at(users, at_us)        float32 [R, user_width]: the last state that stood strictly before each moment, 0 where none
+    found.users_at(users, at_us)        float32 [R, user_width]: the last state strictly before each moment, 0 where none
     found.items_at(at_us)               float32 [n_items, item_width]
 
 A state is the upstream's own representation of the user (UR) at a request, and the sum so far of cross representations (CR) of

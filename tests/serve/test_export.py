@@ -5,11 +5,13 @@ import pytest
 import torch
 
 from headrace.data.features import Features
+from headrace.data.foundation import USER as UPSTREAM
 from headrace.data.rank_inputs import candidate_batch, pairs_in, user_batch
 from headrace.methods.rank.centres import Centres
 from headrace.methods.rank.dcnv2 import DCNv2, DCNv2Config
 from headrace.methods.rank.esmm import ESMM
 from headrace.methods.rank.eta import ETA
+from headrace.methods.rank.foundation import FoundationRanker
 from headrace.methods.rank.mmoe import MMoE
 from headrace.methods.rank.ple import PLE
 from headrace.methods.rank.shared_bottom import SharedBottom
@@ -31,7 +33,9 @@ from tests.methods.rank import (
     test_dlrm,
     test_esmm,
     test_eta,
+    test_foundation,
     test_hisac,
+    test_lfm4ads,
     test_masknet,
     test_mmoe,
     test_ple,
@@ -66,10 +70,16 @@ MAKERS = {
     "din": lambda sizes: test_din.learned(sizes=sizes)[0],
     "dlrm": lambda sizes: test_dlrm.learned(sizes=sizes)[0],
     "eta": lambda sizes: long.learned(ETA, test_eta.SMALL, sizes=sizes)[0],
+    "foundation": lambda sizes: several(test_foundation, FoundationRanker, sizes),
     "hisac": lambda sizes: test_hisac.learned(sizes=sizes)[0],
     "hisac, hard": lambda sizes: test_hisac.learned(
         sizes=sizes, settings=replace(test_hisac.SMALL, routing="hard", rest=True, ages=False)
     )[0],
+    **{
+        f"lfm4ads, {way}": lambda sizes, asked=asked: test_lfm4ads.learned(asked, sizes)[0]
+        for way, asked in test_lfm4ads.WAYS.items()
+        if way in ("gate of all", "both")
+    },
     "masknet": lambda sizes: test_masknet.learned(sizes=sizes)[0],
     "shared_bottom": lambda sizes: several(test_shared_bottom, SharedBottom, sizes),
     "mmoe": lambda sizes: several(test_mmoe, MMoE, sizes),
@@ -93,6 +103,10 @@ def test_an_exported_scorer_is_the_eager_one(name, sizes, tmp_path):
     for rows, width in ((1, 1), (1, 12), (7, 5)):
         requests = some_requests(rows, seed=rows)
         ages = {one: np.random.default_rng(rows).integers(size, size=rows) for one, size in sizes.items() if one[0] == "u"}
+        if UPSTREAM in model.schema:
+            vectors = np.random.default_rng(rows).normal(size=(rows, int(model.schema[UPSTREAM].shape[1])))
+            vectors[0] = 0  # nobody the upstream has met
+            ages[UPSTREAM] = vectors.astype(np.float32)
         candidates = some_candidates(requests, 20, width, seed=width)
         seen = ["one", "two"] if "retrieval" in model.candidate_schema else []
         requests = type(requests)(requests.ids, requests.users, requests.at_us, requests.history, ages)

@@ -7,6 +7,7 @@ RANKERS = {
     "dlrm": "headrace.methods.rank.dlrm:DLRM",
     "esmm": "headrace.methods.rank.esmm:ESMM",
     "eta": "headrace.methods.rank.eta:ETA",
+    "foundation": "headrace.methods.rank.foundation:FoundationRanker",
     "hisac": "headrace.methods.rank.hisac:HiSAC",
     "lambdamart": "headrace.methods.rank.lambdamart:LambdaMART",
     "masknet": "headrace.methods.rank.masknet:MaskNet",

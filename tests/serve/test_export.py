@@ -75,11 +75,8 @@ MAKERS = {
     "hisac, hard": lambda sizes: test_hisac.learned(
         sizes=sizes, settings=replace(test_hisac.SMALL, routing="hard", rest=True, ages=False)
     )[0],
-    **{
-        f"lfm4ads, {way}": lambda sizes, asked=asked: test_lfm4ads.learned(asked, sizes)[0]
-        for way, asked in test_lfm4ads.WAYS.items()
-        if way in ("gate of all", "both")
-    },
+    "lfm4ads": lambda sizes: test_lfm4ads.learned(test_lfm4ads.WAYS["gate of all"], sizes)[0],
+    "lfm4ads, block": lambda sizes: test_lfm4ads.learned(test_lfm4ads.WAYS["both"], sizes)[0],
     "masknet": lambda sizes: test_masknet.learned(sizes=sizes)[0],
     "shared_bottom": lambda sizes: several(test_shared_bottom, SharedBottom, sizes),
     "mmoe": lambda sizes: several(test_mmoe, MMoE, sizes),

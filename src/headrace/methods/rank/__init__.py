@@ -10,6 +10,7 @@ RANKERS = {
     "foundation": "headrace.methods.rank.foundation:FoundationRanker",
     "hisac": "headrace.methods.rank.hisac:HiSAC",
     "lambdamart": "headrace.methods.rank.lambdamart:LambdaMART",
+    "lfm4ads": "headrace.methods.rank.lfm4ads:LFM4Ads",
     "masknet": "headrace.methods.rank.masknet:MaskNet",
     "mmoe": "headrace.methods.rank.mmoe:MMoE",
     "ple": "headrace.methods.rank.ple:PLE",

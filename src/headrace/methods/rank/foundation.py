@@ -3,9 +3,9 @@
     UR = LN(W f([features, taste, liked])),    IR = LN(V g([item, features, popularity])),    CR_0 .. CR_k = block([UR, IR])
     logit_t = w_t · CR_k + b_t
 
-Users and items meet in the mix tower alone (`nn.interaction_block`), so UR and IR can be kept without each other, and a CR is what
-this user made of this item before any task had its say. What retrievers said of a candidate and features of a pair have no part:
-a downstream model could not know them of another log.
+Users and items meet in the mix tower alone (`nn.interaction_block`), so UR and IR can be kept without each other, and a CR is
+what this user made of this item before any task had its say. What retrievers said of a candidate and features of a pair have no
+part: a downstream model could not know them of another log.
 Shapes: state UR [R, du]; candidates -> IR [R, C, di], CR_l [R, C, du + di] or as wide as a dense layer -> logits [R, C] a task.
 Cost: a tower a request, a tower and the block, O(crosses · (du + di)²), a candidate.
 The cut (`shared`) is CR_k: nothing below it is a single task's.

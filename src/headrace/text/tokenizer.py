@@ -9,14 +9,14 @@ sha256 over settings and all that was learned, so equal definitions have equal h
 these ids (`Learned.made_of`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from headrace.contracts.config import as_dict, digest
+from headrace.contracts.config import as_dict, digest, parse
 from headrace.contracts.errors import ConfigError, DataError
 from headrace.contracts.requests import Bool, Int32, Int64
 from headrace.data.tokens import Tokens
@@ -131,6 +131,12 @@ class Tokenizer:
         """hash: of the tokenizer that is expected; another is refused."""
         config, model = stored.load(path, hash)
         return cls(config, _kind_of(config, model))
+
+    @classmethod
+    def of(cls, definition: Mapping[str, Any]) -> "Tokenizer":
+        """What `definition` gave, from wherever it was kept."""
+        config = parse(TokenizerConfig, definition["config"], where="a tokenizer's definition")
+        return cls(config, _kind_of(config, definition["model"]))
 
     def _framed(self, found: Tokens, language: str | Sequence[str] | None, *, bos: bool, eos: bool) -> tuple[Tokens, Bool]:
         ids = Tokens(found.ids + np.int32(self.reserved), found.offsets)

@@ -1,1 +1,1 @@
-"""How rankers that read read: tokens of items, a user's sessions of them, and the few vectors that are stored of both sides."""
+"""What rankers that read texts share: a reader of tokens, pooling of its states, and what users and items are scored by."""

@@ -11,12 +11,14 @@ from headrace.cascade.ids_section import Ids, ids_section
 from headrace.cascade.plan import plan_from
 from headrace.cascade.preferences_section import PreferencesConfig
 from headrace.cascade.sections import Evaluate, Page, Prerank, Rank, Retrieve
+from headrace.cascade.summaries_section import SummariesConfig
 from headrace.contracts.config import parse
 from headrace.contracts.serving import ServeConfig
 from headrace.contracts.training import TrainConfig
 from headrace.data.features import FeaturesConfig
 from headrace.data.settings import DataConfig
 from headrace.data.splits import SplitConfig
+from headrace.data.summaries import ExtractiveConfig
 from headrace.encode.semantic_ids import QUANTISERS
 from headrace.flywheel.gates import GATES
 from headrace.flywheel.gates.judge_bar import Guarded
@@ -32,6 +34,7 @@ from headrace.llm.llamacpp import LlamaCppConfig
 from headrace.llm.local import LocalConfig
 from headrace.llm.openai_server import ServerConfig
 from headrace.llm.preferences import WrittenConfig
+from headrace.llm.profiles import ProfilesConfig
 from headrace.methods.page import PAGES
 from headrace.methods.page.explore import Rule
 from headrace.methods.prerank import PRERANKERS, PSEUDO_LABELERS
@@ -47,7 +50,8 @@ assert TOML is not None
 VALUES = tomllib.loads(TOML[1])
 STAGES: dict[str, type] = {
     "split": SplitConfig, "features": FeaturesConfig, "ids": Ids, "preferences": PreferencesConfig,
-    "preferences.written": WrittenConfig, "retrieve": Retrieve, "prerank": Prerank, "rank": Rank, "page": Page,
+    "preferences.written": WrittenConfig, "summaries": SummariesConfig, "summaries.extractive": ExtractiveConfig,
+    "summaries.written": ProfilesConfig, "retrieve": Retrieve, "prerank": Prerank, "rank": Rank, "page": Page,
     "evaluate": Evaluate, "serve": ServeConfig,
 }  # fmt: skip
 

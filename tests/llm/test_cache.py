@@ -50,6 +50,22 @@ def test_more_keys_than_one_statement_takes(tmp_path):
         assert found == {key(number): {"n": number} for number in range(1200)}
 
 
+def test_what_was_not_asked_for_is_forgotten_to_the_last_byte(tmp_path):
+    path = tmp_path / "a.sqlite"
+    with AnswerCache(path) as cache:
+        for number in range(700):
+            cache.put(key(number), {"text": f"answer-{number:04d}"})
+    assert b"answer-0003" in path.read_bytes()
+    with AnswerCache(path) as cache:
+        cache.get_many([key(1), key(2), key(9999)])
+        assert cache.only_looked_up() == 698
+        cache.put(key(5), {"text": "new"})
+        assert cache.rows == 3
+    assert b"answer-0003" not in path.read_bytes()
+    with AnswerCache(path) as cache:
+        assert cache.get_many([key(1), key(3), key(5)]) == {key(1): {"text": "answer-0001"}, key(5): {"text": "new"}}
+
+
 def test_two_processes_worth_of_handles_share_a_file(tmp_path):
     with AnswerCache(tmp_path / "a.sqlite") as one, AnswerCache(tmp_path / "a.sqlite") as other:
         one.put(key(1), {"from": "one"})

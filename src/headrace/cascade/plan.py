@@ -8,10 +8,12 @@ from typing import Any
 
 from headrace.build.components import component_class, settings_of
 from headrace.cascade.calibrated import need_probabilities
+from headrace.cascade.foundation_section import NEED, Upstream, check_upstream, need_foundation
 from headrace.cascade.ids_section import Ids, ids_section, need_item_vectors
 from headrace.cascade.preferences_section import Written, preferences_section
 from headrace.cascade.pseudo_section import check_pseudo
 from headrace.cascade.sections import Evaluate, Page, Prerank, Rank, Retrieve
+from headrace.cascade.summaries_section import Summarised, summaries_section
 from headrace.cascade.tasks_section import check_calibrated, check_several, check_tasks, tasks_section
 from headrace.contracts.config import parse
 from headrace.contracts.errors import ConfigError, listed, nearest
@@ -28,8 +30,8 @@ from headrace.methods.rank import RANKERS
 from headrace.methods.retrieve import RETRIEVERS
 
 SECTIONS = (
-    "data", "kinds", "split", "features", "ids", "preferences", "retrieve", "prerank", "rank", "page", "evaluate", "serve",
-    "tasks",
+    "data", "kinds", "split", "features", "ids", "preferences", "summaries", "foundation", "retrieve", "prerank", "rank",
+    "page", "evaluate", "serve", "tasks",
 )  # fmt: skip
 OTHERS = ("fly", "gates", "world")  # the flywheel's, which checks them: one TOML does for both
 _ENOUGH = 1000
@@ -51,6 +53,8 @@ class Plan:
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     ids: Ids = field(default_factory=Ids)
     preferences: Written = field(default_factory=Written)
+    summaries: Summarised = field(default_factory=Summarised)
+    foundation: Upstream = field(default_factory=Upstream)
     retrieve: Retrieve = field(default_factory=Retrieve)
     prerank: Prerank = field(default_factory=Prerank)
     rank: Rank = field(default_factory=Rank)
@@ -138,6 +142,8 @@ def plan_from(values: Mapping[str, Any], *, where: str, folder: Path) -> Plan:
         features=parse(FeaturesConfig, values.get("features", {}), where=f"{where} [features]"),
         ids=ids,
         preferences=preferences_section(values.get("preferences", {}), where, folder),
+        summaries=summaries_section(values.get("summaries", {}), where, folder),
+        foundation=parse(Upstream, values.get("foundation", {}), where=f"{where} [foundation]"),
         retrieve=retrieve,
         prerank=prerank,
         rank=rank,
@@ -148,11 +154,14 @@ def plan_from(values: Mapping[str, Any], *, where: str, folder: Path) -> Plan:
         settings={"retrieve": retrievers, "prerank": prerankers, "rank": rankers, "page": pages, "ids": quantisers},
         seed=values.get("seed", 0),
     )
+    check_upstream(plan.foundation, plan.split, where)
     for stage, name in [*(("retrieve", name) for name in plan.retrievers), ("prerank", prerank.use), ("rank", rank.use)]:
         if name is not None:
             _check(name, plan.of(stage, name), _TABLES[stage], f"{where} [{stage}]")
             if plan.features.item_vectors is None and plan.needs_of(name, stage) & {"semantic_ids", "item_vectors"}:
                 raise need_item_vectors(name, f"{where} [{stage}.{name}]")
+            if plan.foundation.artifact is None and NEED in plan.needs_of(name, stage):
+                raise need_foundation(name, f"{where} [{stage}.{name}]")
     for asked, stage in ((prerank, "prerank"), (rank, "rank")):
         check_tasks(asked, plan.tasks, shown=bool(plan.data.dataset or plan.data.candidates), where=f"{where} [{stage}]")
     ranker = component_class(rank.use, RANKERS, f"{where} [rank]", trusted(plan))

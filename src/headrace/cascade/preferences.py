@@ -15,7 +15,8 @@ import numpy as np
 from headrace.artifacts.arrays import load_arrays, save_arrays
 from headrace.artifacts.store import Artifact, Draft
 from headrace.build.graph import Graph
-from headrace.cascade.item_vectors import CACHE, load_text_encoder, rows_at, texts_at
+from headrace.cascade.item_vectors import CACHE, load_text_encoder, texts_at
+from headrace.cascade.item_words import said_of_items
 from headrace.cascade.preferences_section import Written
 from headrace.contracts.config import as_dict
 from headrace.contracts.errors import ConfigError
@@ -98,15 +99,9 @@ def _asked(graph: Graph, log: Log, opinions: Opinions, by: Written, cut_us: int)
 
 
 def _phrases(log: Log, cut_us: int) -> Phrases:
-    """Of what was said of each item at the cut; items that came later have no say in which terms are rare."""
-    held, first = rows_at(log, cut_us)
-    texts, categories = [""] * len(log.items), [()] * len(log.items)  # type: list[str], list[Sequence[str]]
-    columns = held.select("title", "text", "categories").iter_rows()
-    for number, (title, text, named) in zip(log.items.encode(held["item_id"]).tolist(), columns, strict=True):
-        texts[number], categories[number] = f"{title or ''}\n{text or ''}", tuple(named or ())
-    known = np.zeros(len(log.items), np.bool_)
-    known[log.items.encode(first["item_id"])] = first["since"].to_numpy() < cut_us
-    return Phrases.of(texts, categories, known)
+    """Of what was said of each item at the cut."""
+    said = said_of_items(log, cut_us)
+    return Phrases.of(said.whole, said.categories, said.known)
 
 
 def _added(texts: Sequence[str], found: Preferences) -> bytes:

@@ -8,12 +8,15 @@ from typing import Any
 from headrace.artifacts.store import Artifact
 from headrace.build.components import component_class, load_component
 from headrace.build.fit import Source, fit
+from headrace.cascade.foundation_section import NEED
 from headrace.cascade.item_texts import item_texts, load_item_texts
 from headrace.cascade.item_vectors import load_item_vectors
 from headrace.cascade.logged import Logged
+from headrace.cascade.mapped_foundation import check_same
 from headrace.cascade.plan import trusted
 from headrace.cascade.preferences import load_wishes, preferences
 from headrace.cascade.semantic_ids import load_semantic_ids, semantic_ids
+from headrace.cascade.summaries import load_summaries, summaries
 from headrace.cascade.validation import ndcg_of_retriever
 from headrace.contracts.requests import History, Requests
 from headrace.encode.semantic_ids import QUANTISERS
@@ -59,7 +62,15 @@ class Proposing(Logged):
                 preferences(self.graph, self.tables, self.log, vectors, cut_us, self.plan.preferences),
                 load_wishes,
             )
+        if NEED in needs:
+            found[NEED] = self.need_foundation(name), lambda _: self.feature_object.foundation
+        if "summaries" in needs:
+            found["summaries"] = self.summaries(cut_us), load_summaries
         return found
+
+    def summaries(self, cut_us: int) -> Artifact:
+        """Of each user a sentence, as [summaries] says, of what came before the cut."""
+        return summaries(self.graph, self.tables, self.log, cut_us, self.plan.summaries, self._steps)
 
     def semantic_ids(self, cut_us: int) -> Artifact:
         """Of every item with a text, by a quantiser that was fitted on what was chosen before the cut."""
@@ -77,7 +88,12 @@ class Proposing(Logged):
         return self._fit("ids", self.plan.ids.method, QUANTISERS, source)
 
     def load_retriever(self, name: str, *, final: bool) -> Any:
-        return load_component(self.retriever(name, final=final), RETRIEVERS, trusted(self.plan))
+        return self._checked(load_component(self.retriever(name, final=final), RETRIEVERS, trusted(self.plan)), name)
+
+    def _checked(self, component: Any, name: str) -> Any:
+        """With the upstream that it was trained with."""
+        check_same(component, self.feature_object.foundation, f"{self.plan.where}, {name}")
+        return component
 
     def _fit(self, stage: str, name: str, table: Mapping[str, str], source: Source) -> Artifact:
         where = f"{self.plan.where} [{stage}.{name}]"

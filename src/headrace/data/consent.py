@@ -43,3 +43,7 @@ class Impersonal:
             return False
         since, consent = self._rows[user_id]
         return not consent[max(bisect_left(since, at_us) - 1, 0)]
+
+    def users(self, at_us: int) -> list[str]:
+        """All of whom it holds at a moment."""
+        return [user for user in self._rows if self.holds(user, at_us)]

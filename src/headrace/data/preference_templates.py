@@ -2,11 +2,8 @@
 
     phrases = Phrases.of(texts, categories)       templates(Opinions.of_log(log), phrases) -> Preferences
 
-An item's first phrase is its two rarest categories, the next ones two of its key terms each, the highest first:
-
-    weight of a term in an item = count × (ln((1 + n) / (1 + n_with)) + 1)   where at least 5 items have it, at most 1 in 20
-
-so no term is one item's own. A state takes the first phrase of each of its liked and disliked items, the newest first, then each
+An item's first phrase is its two rarest categories, the next ones two of its key terms each (`key_terms`), the highest first, so
+no term is one item's own. A state takes the first phrase of each of its liked and disliked items, the newest first, then each
 one's second, until it has five that differ; fewer where there is no more to say.
 Cost O(words) once and O(states × newest × phrases). It loses to a language model where what matters is in no single word.
 Source: our stand-in for the paper's model (arXiv 2412.08604, section 3).
@@ -16,16 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 
 from headrace.contracts.requests import Bool, Int32
+from headrace.data.key_terms import key_terms
 from headrace.data.preferences import NEWEST, Opinions, Preferences
 
 SOURCE = "template"
 FIND, AVOID = "Find ", "Avoid "
-_WORD = r"[^\W\d_]{3,}"
-_LEAST, _MOST = 5, 0.05  # items that have a term: at least so many, at most this share
-_LONGEST = 24  # letters of a word that is one
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,28 +73,8 @@ def _rarest(categories: Sequence[Sequence[str]], counted: Bool) -> list[str]:
 
 
 def _terms(texts: Sequence[str], counted: Bool, most: int) -> list[list[str]]:
-    """Each text's key terms, the highest weight first; among equals by the alphabet."""
-    words = (
-        pl.DataFrame({"text": pl.Series(texts, dtype=pl.String)})
-        .select(row=pl.int_range(pl.len()), word=pl.col("text").str.to_lowercase().str.extract_all(_WORD))
-        .explode("word")
-        .drop_nulls("word")
-        .filter(pl.col("word").str.len_chars() <= _LONGEST)
-        .group_by("row", "word")
-        .len("count")
-    )
-    n = int(counted.sum())
-    held = words.filter(pl.Series(counted).gather(words["row"])).group_by("word").len("items")
-    shared = held.filter((pl.col("items") >= _LEAST) & (pl.col("items") <= max(_MOST * n, _LEAST)))
-    weight = pl.col("count") * (((1 + n) / (1 + pl.col("items"))).log() + 1)
-    found = (
-        words.join(shared, on="word")
-        .with_columns(weight=weight)
-        .sort(["row", "weight", "word"], descending=[False, True, False])
-        .group_by("row", maintain_order=True)
-        .agg(pl.col("word").head(most))
-    )
+    """Each text's key terms, the highest weight first."""
     terms: list[list[str]] = [[] for _ in texts]
-    for row, mine in found.iter_rows():
+    for row, mine in key_terms(texts, counted, most).group_by("row", maintain_order=True).agg("word").iter_rows():
         terms[row] = mine
     return terms

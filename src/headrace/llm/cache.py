@@ -42,6 +42,7 @@ class AnswerCache:
 
     def __init__(self, path: Path, *, durable: bool = False):
         self.path, self.durable, self.hits, self.misses = path, durable, 0, 0
+        self._looked_up: set[bytes] = set()
         self._waiting: dict[bytes, bytes] = {}
         self._lock = Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,6 +67,7 @@ class AnswerCache:
         with self._lock:
             for part in _parts(keys, _READ_AT_ONCE):
                 asked += len(part)
+                self._looked_up.update(part)
                 found |= {key: self._read(key, self._waiting[key]) for key in part if key in self._waiting}
                 marks = ",".join("?" * len(part))
                 try:
@@ -95,6 +97,24 @@ class AnswerCache:
             except sqlite3.DatabaseError as error:
                 raise self._damaged(error) from None
             self._waiting.clear()
+
+    def only_looked_up(self) -> int:
+        """Forgets whatever was not asked for since it was opened, to the last byte; how many answers those were. What they took
+        is no longer in `spent`."""
+        self.flush()
+        with self._lock:
+            try:
+                with self._database:
+                    self._database.execute("BEGIN IMMEDIATE")
+                    self._database.execute("CREATE TEMP TABLE wanted (key BLOB PRIMARY KEY) WITHOUT ROWID")
+                    self._database.executemany("INSERT INTO wanted VALUES (?)", ((key,) for key in self._looked_up))
+                    gone = self._database.execute("DELETE FROM answers WHERE key NOT IN (SELECT key FROM wanted)").rowcount
+                    self._database.execute("DROP TABLE wanted")
+                self._database.execute("VACUUM")  # deleted rows stay in the file until its pages are used again
+                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            except sqlite3.DatabaseError as error:
+                raise self._damaged(error) from None
+        return gone
 
     def close(self) -> None:
         self.flush()

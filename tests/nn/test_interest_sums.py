@@ -30,6 +30,24 @@ def test_in_parts_it_is_what_it_is_at_once(seed, n, cut):
     assert whole.ballot.votes.sum() == (leaves > 0).sum(), "events without a leaf have no say"
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))
+def test_without_the_oldest_it_is_of_the_rest_alone(seed, n, gone, since):
+    """To the bit: values are float32, their sums float64."""
+    leaves, at_us, values = events_of(seed, n + since)
+    values = values.astype(np.float32)
+    gone = min(gone, n + since)
+    sums = InterestSums.none(3).updated(leaves[:n], at_us[:n], values[:n]).updated(leaves[n:], at_us[n:], values[n:])
+    sums = sums.less(leaves[:gone], values[:gone])
+    wanted = InterestSums.none(3).updated(leaves[gone:], at_us[gone:], values[gone:])
+    assert (sums.leaves.tolist(), sums.votes.tolist(), sums.events) == (
+        wanted.leaves.tolist(), wanted.votes.tolist(), wanted.events,
+    )  # fmt: skip
+    np.testing.assert_array_equal(sums.sums, wanted.sums)
+    there = wanted.votes > 0
+    np.testing.assert_array_equal(sums.newest[there], wanted.newest[there])
+
+
 def test_events_out_of_order_are_named():
     sums = InterestSums.none(1).updated(np.array([1, 2]), np.array([10**15, 2 * 10**15]), np.ones((2, 1)))
     with pytest.raises(DataError, match=r"1 of 1 are older .* at place 0, 2017-07-14T02:40:00\+00:00 after 2033-05-18"):

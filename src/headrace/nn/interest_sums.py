@@ -1,6 +1,7 @@
 """What is enough to know of a user's events for agents made of them: votes, the newest event and the sum of vectors, by leaf.
 
     sums = InterestSums.none(dim).updated(leaves, at_us, values);   sums = sums.updated(one more);   sums.ballot, sums.means
+    sums = sums.less(the oldest)            so that they are of the newest events alone, as a request's history is
 
 A soft weight hangs on an event's leaf alone, so a leaf's events stand in for each other: their number and their mean are what
 they say, whichever agents there are. Adding an event costs O(G D) for G leaves, however many events there were before; so does
@@ -60,6 +61,24 @@ class InterestSums:
         np.maximum.at(newest, new, self.events + np.arange(len(leaves)))
         np.add.at(sums, new, values.astype(np.float64))
         return InterestSums(kept, votes, newest, sums, self.events + len(leaves), int(at_us[-1]))
+
+    def less(self, leaves: Int64, values: NDArray[Any]) -> "InterestSums":
+        """Without the oldest events, which are these: leaves [E], values [E, D] as they were added.
+
+        Sums of float32 values are exact in float64 unless they differ 2²⁹ times in size, so what goes leaves nothing behind.
+        """
+        if not len(leaves):
+            return self
+        at = np.searchsorted(self.leaves, leaves)
+        votes, sums = self.votes.copy(), self.sums.copy()
+        np.subtract.at(votes, at, 1)
+        np.subtract.at(sums, at, values.astype(np.float64))
+        sums[votes == 0] = 0.0
+        kept = (votes > 0) | (self.leaves == 0)
+        newest = np.maximum(self.newest - len(leaves), 0)
+        return InterestSums(
+            self.leaves[kept], votes[kept], newest[kept], sums[kept], self.events - len(leaves), self.newest_us
+        )  # fmt: skip
 
     @property
     def ballot(self) -> Ballot:

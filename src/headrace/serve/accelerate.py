@@ -41,6 +41,10 @@ from headrace.serve.export import (
 log = logging.getLogger(__name__)
 
 SEQUENCE, TOWERS, USER, SCORE = "sequence.onnx", "towers.onnx", "user.onnx", "score.onnx"
+_IN_FILE = "state."  # before a state's names in a file
+
+Wrap = Callable[[str, Any, Any], Any]
+"""(stage, a scorer as it was built, as it is served) -> what serves."""
 
 
 class SequenceSession:
@@ -83,7 +87,7 @@ class ScorerSessions:
         self.schema, self.candidate_schema = scorer.schema, scorer.candidate_schema
         self._user, self._score = _session(folder / USER), _session(folder / SCORE)
         self._reads = {one.name for one in self._score.get_inputs()}  # what a model does not read is not in its file
-        self._state = [one.name for one in self._user.get_outputs()]
+        self._state = [one.name.removeprefix(_IN_FILE) for one in self._user.get_outputs()]
         self._wants = {one.name for one in self._user.get_inputs()}
 
     def user(self, batch: Batch) -> State:
@@ -91,17 +95,20 @@ class ScorerSessions:
         return {name: torch.from_numpy(values) for name, values in zip(self._state, found, strict=True)}
 
     def score(self, state: State, candidates: Batch) -> Outputs:
-        given: Mapping[str, Any] = {**state, **candidates}
+        given: Mapping[str, Any] = {**{_IN_FILE + name: values for name, values in state.items()}, **candidates}
         (logits,) = self._score.run(None, _arrays({name: values for name, values in given.items() if name in self._reads}))
         return Outputs({"score": torch.from_numpy(logits)})
 
 
-def accelerated(pipeline: Pipeline, runtime: str) -> Cascade:
+def accelerated(pipeline: Pipeline, runtime: str, wrap: Wrap = lambda stage, built, served: served) -> Cascade:
     """runtime: "onnx" or "torch"."""
-    cascade = pipeline.cascade()
-    if runtime == "onnx":
+    cascade, through = pipeline.cascade(), runtime == "onnx"
+    if through:
         cascade.retrievers = {name: _retriever(pipeline, name, one) for name, one in cascade.retrievers.items()}
-        cascade.scorings = [replace(one, scorer=_scorer(pipeline, one.stage, one.scorer)) for one in cascade.scorings]
+    cascade.scorings = [
+        replace(one, scorer=wrap(one.stage, one.scorer, _scorer(pipeline, one.stage, one.scorer) if through else one.scorer))
+        for one in cascade.scorings
+    ]
     return cascade
 
 

@@ -66,6 +66,12 @@ class Database:
         with self.reading() as reading:
             return np.array([reading.get(digest(one), db=self.tables["erased"]) is not None for one in users], np.bool_)
 
+    @property
+    def erasures(self) -> int:
+        """Users who were erased, by this process or another."""
+        with self.reading() as reading:
+            return int(reading.stat(self.tables["erased"])["entries"])
+
     def forget(self, user_id: str) -> int:
         """Rows removed. From here on the user is erased: nothing of theirs is taken in again."""
         removed, mine = 0, digest(user_id)

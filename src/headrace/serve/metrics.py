@@ -23,6 +23,7 @@ class Metrics:
         self._errors = counter("errors_total", "HTTP requests that failed, by whose fault", "route", "fault")
         self._events = counter("events_total", "Events received", "outcome")
         self._impressions = counter("impressions_total", "Answers by what the impression log made of them", "outcome")
+        self._states = counter("user_states_total", "Users' states by where a scorer had them from", "stage", "outcome")
         self._stages = client.Histogram(
             "headrace_stage_seconds", "Time an answer takes, by stage", ["stage"], buckets=_BOUNDS_S, registry=self.registry
         )
@@ -47,6 +48,9 @@ class Metrics:
 
     def impressions(self, outcome: str, count: int) -> None:
         self._impressions.labels(outcome).inc(count)
+
+    def states(self, stage: str, outcome: str) -> None:
+        self._states.labels(stage, outcome).inc()
 
     def text(self) -> bytes:
         found: bytes = self._text(self.registry)

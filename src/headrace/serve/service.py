@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from headrace.cascade.answers import Answered, Names, Walk, pages, walk
 from headrace.cascade.cascade import Cascade
 from headrace.cascade.codes_in_words import CodesInWords
 from headrace.cascade.pipeline import Pipeline
+from headrace.contracts.incremental import Incremental
 from headrace.contracts.requests import History, Requests
 from headrace.contracts.serving import ServeConfig
 from headrace.data.consent import Impersonal
@@ -28,6 +30,8 @@ from headrace.serve.counting import OnlineCounting
 from headrace.serve.event_log import EventLog, served_events
 from headrace.serve.impressions import Impression, ImpressionLog
 from headrace.serve.intake import Intake
+from headrace.serve.kept_states import WHO, KeptStates, number_of
+from headrace.serve.kept_up import KeptUp
 from headrace.serve.messages import Event, Received, Refused
 from headrace.serve.metrics import Metrics
 from headrace.serve.state import LayeredState
@@ -50,7 +54,10 @@ class Service:
     ):
         self.settings = settings or pipeline.plan.serve
         self.pipeline, self.root, self._wall_us = pipeline, root, now_us or (lambda: time.time_ns() // 1000)
-        self.cascade: Cascade = accelerated(pipeline, self.settings.runtime)
+        self.kept, self._erasures = KeptStates(self.settings.states_mb), 0
+        self.cascade: Cascade = accelerated(pipeline, self.settings.runtime, self._keeping)
+        read = [one.scorer.schema["history"].shape[1] for one in self.cascade.scorings if "history" in one.scorer.schema]
+        self._newest = max(self.settings.history, *map(int, read), 0)
         self.names = Names.of(pipeline.log)
         self.codes = CodesInWords.of(self.cascade.retrievers.values(), pipeline.log, pipeline.cuts.test_us)
         self.metrics = Metrics(self.cascade.policy_id)
@@ -122,15 +129,17 @@ class Service:
         """One row, with history and features as of its moment. Without consent it says nothing of who asks."""
         at_us, users = np.array([asked.at_us]), self.state.numbers([asked.user_id])
         name: str | None = asked.user_id
+        who = self._who(asked)
         if self.impersonal.holds(asked.user_id, asked.at_us):
             name, users = None, np.zeros(1, np.int32)
             history = History(np.zeros(2, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int64))
         else:
-            history = self.state.history([asked.user_id], at_us, self.settings.history)
+            history = self.state.history([asked.user_id], at_us, self._newest)
         features = self.pipeline.feature_object
         if self.counting is not None:
             features = features.bound(self.counting.of([name]))
-        requests = Requests(np.array([asked.request_id]), users, at_us, history, features.users_at(users, at_us))
+        known = {**features.users_at(users, at_us), WHO: np.array([who])}
+        requests = Requests(np.array([asked.request_id]), users, at_us, history, known)
         return self.pipeline.with_preferences(requests, [asked.preference])
 
     def receive(self, events: Sequence[Event], *, one: bool = False) -> Received:
@@ -149,6 +158,22 @@ class Service:
         self.impressions.close()
         self.event_log.close()
         self.state.close()
+
+    def _keeping(self, stage: str, built: Any, served: Any) -> Any:
+        """A scorer that keeps something of its users, where it can."""
+        if self.settings.states_mb and isinstance(built, Incremental) and built.incremental:
+            return KeptUp(stage, built, served, self.kept, lambda outcome: self.metrics.states(stage, outcome))
+        return served
+
+    def _who(self, asked: Asked) -> int:
+        """By whom what is kept goes: nothing of who was erased or does not consent."""
+        if self.state.erasures != self._erasures:  # rare, so whoever it was, all of it is made anew
+            self._erasures = self.state.erasures
+            self.kept.clear()
+        if self.impersonal.holds(asked.user_id, asked.at_us):
+            self.kept.drop(number_of(asked.user_id))
+            return 0
+        return 0 if self.state.erased([asked.user_id])[0] else number_of(asked.user_id)
 
     def _without(self, excluded: Sequence[str]) -> Cascade:
         """To one request, an item it excludes is as good as withdrawn."""

@@ -7,7 +7,7 @@
 
 Shapes: events [R, T, D], leaves' places [n_leaves + 1, d], agents [R, M], Z [R, M, D]. Cost: O(L T log T + M T (d + D)) a
 request, O(M D) a candidate whatever T is. A user's state is Z; with `ages = false` it is made of sums, to which a new event is
-added in O(G D), G the leaves there are (`state_of`, `updated`, `read_of`), and scores are those of all events read anew.
+added in O(G D), G the leaves there are (`state_of`, `updated`, `less`, `read_of`), and scores are those of all events read anew.
 Use it where histories are long, hold several interests, and thousands of candidates are scored a request. It loses where a
 candidate asks for one event in particular (SIM, ETA and TWIN find those), and where histories have few more events than agents:
 read them as they are. `din` reads every event for every candidate, at a cost that grows with T.
@@ -29,12 +29,13 @@ from headrace.contracts.config import config
 from headrace.contracts.errors import ConfigError, DataError
 from headrace.contracts.explaining import Interests
 from headrace.contracts.interactions import Interactions
-from headrace.contracts.requests import Float32, Int32, Int64, Requests
+from headrace.contracts.requests import Bool, Float32, Int32, Int64, Requests
 from headrace.contracts.rng import rng
 from headrace.contracts.seams import Learned, State
-from headrace.data.rank_inputs import user_batch
+from headrace.data.rank_inputs import AGES, user_batch
 from headrace.encode.semantic_ids.anchors import Centroids
 from headrace.encode.semantic_ids.ids import SemanticIds
+from headrace.nn.fields import FieldShapes
 from headrace.nn.interest_sums import InterestSums
 from headrace.nn.long_history import LongHistoryScorer
 from headrace.nn.pooling import mean_over
@@ -95,6 +96,10 @@ class HiSAC(LongHistoryScorer):
         self._hold(self._placed(ids, artifacts["item_vectors"]))
         return replace(learned_choice(self, interactions, artifacts), made_of={"semantic_ids": ids.fingerprint})
 
+    @property
+    def incremental(self) -> bool:
+        return not self.config.ages
+
     @torch.no_grad()
     def state_of(self, items: Int32, at_us: Int64) -> InterestSums:
         """One user's events [T], oldest first."""
@@ -105,10 +110,19 @@ class HiSAC(LongHistoryScorer):
         """With newer events [E]. sums: of these weights; a model that was trained again makes them anew."""
         if self.config.ages:
             raise ConfigError("hisac: with ages = true an event's vector changes by the hour, so no sums hold. Set ages = false.")
-        found = self.fields.known(torch.from_numpy(items.astype(np.int64)))
-        seen = (found > 0).numpy()
-        values = self._target(found).numpy()
-        return sums.updated(self._leaves(found).numpy()[seen], at_us[seen], values[seen])
+        leaves, values, seen = self._events(items)
+        return sums.updated(leaves, at_us[seen], values)
+
+    @torch.no_grad()
+    def less(self, sums: InterestSums, items: Int32) -> InterestSums:
+        """Without the oldest events [E]: with `history` of them, as many go as come."""
+        leaves, values, _ = self._events(items)
+        return sums.less(leaves, values)
+
+    @torch.no_grad()
+    def user_of(self, sums: InterestSums, batch: Batch) -> State:
+        """`user` of one row, its history by the sums. batch: the row's features."""
+        return {"features": self.fields.user(batch), **self.read_of(sums)}
 
     @torch.no_grad()
     def read_of(self, sums: InterestSums) -> State:
@@ -135,6 +149,11 @@ class HiSAC(LongHistoryScorer):
     def _past(self, batch: Batch) -> Tensor:
         return super()._past(batch) if self.config.ages else self._target(self._items(batch))
 
+    def _begin(self, shapes: FieldShapes, stages: int) -> None:
+        super()._begin(shapes, stages)
+        if not self.config.ages:
+            self.schema = {name: field for name, field in self.schema.items() if name != AGES}
+
     def _agents(self, ballot: Ballot) -> Agents:
         settings, levels = self.config, self.tree.shape[1]
         if settings.voting == "flat":
@@ -155,6 +174,12 @@ class HiSAC(LongHistoryScorer):
         if self.config.rest:
             read, there = torch.cat([read, mean.unsqueeze(1)], 1), torch.cat([there, any_.unsqueeze(1)], 1)
         return {"read": read, "there": there}
+
+    def _events(self, items: Int32) -> tuple[Int64, Float32, Bool]:
+        """Leaves and vectors of the items that are known, and which they are."""
+        found = self.fields.known(torch.from_numpy(items.astype(np.int64)))
+        seen = (found > 0).numpy()
+        return self._leaves(found).numpy()[seen], self._target(found).numpy()[seen], seen
 
     def _leaves(self, items: Tensor) -> Tensor:
         return self.leaf[items.masked_fill(items >= len(self.leaf), 0)]

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 from headrace.build.components import component_class
+from headrace.cascade.foundation_section import Upstream
 from headrace.cascade.ids_section import Ids, ids_section
 from headrace.cascade.plan import plan_from
 from headrace.cascade.preferences_section import PreferencesConfig
@@ -51,7 +52,7 @@ VALUES = tomllib.loads(TOML[1])
 STAGES: dict[str, type] = {
     "split": SplitConfig, "features": FeaturesConfig, "ids": Ids, "preferences": PreferencesConfig,
     "preferences.written": WrittenConfig, "summaries": SummariesConfig, "summaries.extractive": ExtractiveConfig,
-    "summaries.written": ProfilesConfig, "retrieve": Retrieve, "prerank": Prerank, "rank": Rank, "page": Page,
+    "summaries.written": ProfilesConfig, "foundation": Upstream, "retrieve": Retrieve, "prerank": Prerank, "rank": Rank, "page": Page,
     "evaluate": Evaluate, "serve": ServeConfig,
 }  # fmt: skip
 
@@ -96,6 +97,8 @@ def test_defaults_on_the_page_are_the_defaults():
             if field.name in ("train", "rules") or wanted is None:  # what is left out by default is shown with a value
                 continue
             shown = section[field.name]
+            if dataclasses.is_dataclass(wanted):  # a section of its own
+                shown = parse(type(wanted), shown, where=path)
             assert (tuple(shown) if isinstance(shown, list) else shown) == wanted, f"{path}.{field.name}"
 
 

@@ -5,6 +5,7 @@ RANKERS = {
     "dcnv2": "headrace.methods.rank.dcnv2:DCNv2",
     "din": "headrace.methods.rank.din:DIN",
     "dlrm": "headrace.methods.rank.dlrm:DLRM",
+    "embsum": "headrace.methods.rank.embsum:EmbSum",
     "esmm": "headrace.methods.rank.esmm:ESMM",
     "eta": "headrace.methods.rank.eta:ETA",
     "foundation": "headrace.methods.rank.foundation:FoundationRanker",
@@ -16,5 +17,6 @@ RANKERS = {
     "ple": "headrace.methods.rank.ple:PLE",
     "shared_bottom": "headrace.methods.rank.shared_bottom:SharedBottom",
     "sim": "headrace.methods.rank.sim:SIM",
+    "spar": "headrace.methods.rank.spar:SPAR",
     "twin": "headrace.methods.rank.twin:TWIN",
 }

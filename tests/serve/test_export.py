@@ -41,6 +41,7 @@ from tests.methods.rank import (
     test_ple,
     test_shared_bottom,
     test_sim,
+    test_spar,
     test_twin,
 )
 from tests.methods.retrieve import test_two_tower as test_retriever
@@ -85,6 +86,7 @@ MAKERS = {
     "esmm, by worth": lambda sizes: several(test_esmm, ESMM, sizes, worth={"purchase": 20.0, "click": 1.0}),
     "sim, hard": lambda sizes: long.learned(SIM, test_sim.SMALL, sizes=sizes or {"item.tags": 5})[0],
     "sim, soft": lambda sizes: long.learned(SIM, test_sim.SOFT, sizes=sizes)[0],
+    "spar": lambda sizes: test_spar.learned()[0],
     "twin": lambda sizes: long.learned(TWIN, test_twin.SMALL, sizes=sizes)[0],
     "two_tower": lambda sizes: test_two_tower.learned(sizes=sizes)[0],
 }

@@ -52,8 +52,8 @@ VALUES = tomllib.loads(TOML[1])
 STAGES: dict[str, type] = {
     "split": SplitConfig, "features": FeaturesConfig, "ids": Ids, "preferences": PreferencesConfig,
     "preferences.written": WrittenConfig, "summaries": SummariesConfig, "summaries.extractive": ExtractiveConfig,
-    "summaries.written": ProfilesConfig, "foundation": Upstream, "retrieve": Retrieve, "prerank": Prerank, "rank": Rank, "page": Page,
-    "evaluate": Evaluate, "serve": ServeConfig,
+    "summaries.written": ProfilesConfig, "foundation": Upstream, "retrieve": Retrieve, "prerank": Prerank, "rank": Rank,
+    "page": Page, "evaluate": Evaluate, "serve": ServeConfig,
 }  # fmt: skip
 
 

@@ -31,6 +31,7 @@ from tests.methods.rank import (
     test_centres,
     test_din,
     test_dlrm,
+    test_embsum,
     test_esmm,
     test_eta,
     test_foundation,
@@ -44,7 +45,9 @@ from tests.methods.rank import (
     test_spar,
     test_twin,
 )
+from tests.methods.retrieve import test_standalone
 from tests.methods.retrieve import test_two_tower as test_retriever
+from tests.methods.upstream import some_foundation
 
 SMALL = DCNv2Config(item_dim=4, feature_dim=3, hidden=(8,), history=5, width=4, batch_size=8)
 
@@ -82,6 +85,7 @@ MAKERS = {
     "shared_bottom": lambda sizes: several(test_shared_bottom, SharedBottom, sizes),
     "mmoe": lambda sizes: several(test_mmoe, MMoE, sizes),
     "ple": lambda sizes: several(test_ple, PLE, sizes),
+    "embsum": lambda sizes: test_embsum.learned()[0],
     "esmm": lambda sizes: several(test_esmm, ESMM, sizes),
     "esmm, by worth": lambda sizes: several(test_esmm, ESMM, sizes, worth={"purchase": 20.0, "click": 1.0}),
     "sim, hard": lambda sizes: long.learned(SIM, test_sim.SMALL, sizes=sizes or {"item.tags": 5})[0],
@@ -139,6 +143,21 @@ def test_exported_towers_propose_the_same(sizes, tmp_path):
         found, eager = session.retrieve(requests, 8, allowed), model.retrieve(requests, 8, allowed)
         np.testing.assert_array_equal(found.items, eager.items)
         np.testing.assert_allclose(found.scores["two_tower"], eager.scores["two_tower"], atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [test_standalone.SMALL, test_standalone.FRESH], ids=["transferred", "fresh"])
+def test_an_exported_standalone_retriever_proposes_the_same(settings, tmp_path):
+    sizes, foundation = {"user.group": 3, "item.kind": 4}, some_foundation()
+    model, made = test_standalone.learned(settings, sizes=sizes)
+    test_standalone.trained(made, epochs=1)
+    export_towers(model.eval(), tmp_path / "towers.onnx")
+    session = TowerSession(model, tmp_path / "towers.onnx", "standalone")
+    for rows in (2, 9):
+        requests = test_standalone.asked(some_requests(rows, seed=rows), foundation, sizes)
+        allowed = some_allowed(requests)
+        found, eager = session.retrieve(requests, 8, allowed), model.retrieve(requests, 8, allowed)
+        np.testing.assert_array_equal(found.items, eager.items)
+        np.testing.assert_allclose(found.scores["standalone"], eager.scores["standalone"], atol=1e-5)
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from headrace.cascade.feature_importance import importances_told
 from headrace.cascade.impressions import measure_impressions
 from headrace.cascade.join import stacked
 from headrace.cascade.judge import BEYOND_K, Judge
+from headrace.cascade.mapped_foundation import foundation_told
 from headrace.cascade.pipeline import Pipeline
 from headrace.cascade.pseudo_labels import pseudo_labels_told
 from headrace.cascade.scoring import score
@@ -104,6 +105,9 @@ def _measure(pipeline: Pipeline) -> Measured:
         if labels is not None:
             more_facts[f"pseudo-labels to {stage}"] = pseudo_labels_told(labels)
             more_facts[f"features of {stage}"] = importances_told(pipeline.importances(stage))
+    if pipeline.foundation is not None:
+        windows = {f"the {stage}er": pipeline.window(stage) for stage in pipeline.scoring_stages}
+        more_facts["foundation"] = foundation_told(pipeline.foundation, windows)
     states, group = user_states(cascade, requests), "user state of rank"
     more_facts[group] = {"ranker": pipeline.plan.rank.use, **states.told()}
     losses = _losses(pipeline, found, requests, judge.relevant)

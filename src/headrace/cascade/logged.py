@@ -10,8 +10,10 @@ import numpy as np
 from headrace.artifacts.arrays import load_arrays, save_arrays
 from headrace.artifacts.store import Artifact, Draft
 from headrace.build.graph import Graph
+from headrace.cascade.foundation_section import NEED, need_foundation
 from headrace.cascade.ids_section import need_item_vectors
 from headrace.cascade.item_vectors import item_vectors, load_item_vectors, load_text_encoder
+from headrace.cascade.mapped_foundation import check_foundation, load_foundation, mapped_foundation
 from headrace.cascade.plan import Plan
 from headrace.cascade.steering import PREFERENCE
 from headrace.cascade.timeless import refuse_times
@@ -47,7 +49,7 @@ class Logged:
         config = {
             "data": as_dict(plan.data),
             "kinds": {n: as_dict(k) for n, k in plan.kinds.items()},
-            "files": dict(self.sources),
+            "files": {name: files for name, files in self.sources.items() if name != NEED},
             "erased": digest(sorted(self._erased())),  # an erasure makes a new key, so all is made anew without the user
         }
 
@@ -139,10 +141,28 @@ class Logged:
         return self.item_vectors
 
     @cached_property
+    def foundation(self) -> Artifact | None:
+        """What an upstream model knows, in this log's numbers; None where the plan reads none."""
+        artifact = self.plan.foundation.artifact
+        if artifact is None:
+            return None
+        return mapped_foundation(self.graph, self.tables, self.log, self.plan.folder / artifact, self.sources[NEED])
+
+    def need_foundation(self, what: str) -> Artifact:
+        """That of the plan, or an error that says how to have one."""
+        if self.foundation is None:
+            raise need_foundation(what, self.plan.where)
+        return self.foundation
+
+    @cached_property
     def feature_object(self) -> Features:
         features = Features.from_arrays(load_arrays(self.features.path / "features.safetensors"))
         if self.item_vectors is not None:
             features = features.with_item_vectors(load_item_vectors(self.item_vectors))
+        if self.foundation is not None:
+            known = load_foundation(self.foundation)
+            check_foundation(known, features, self.cuts, self.plan.where)
+            features = features.with_foundation(known)
         return self.log.bind(features) if self.plan.features.count_days else features
 
     def requests(self, start_us: int, end_us: int, limit: int | None = None) -> tuple[Requests, History]:

@@ -159,8 +159,12 @@ class Pipeline(Proposing):
         fits, stops = newest_apart(lists.requests, _HELD, self.plan.seed)
         return lists.take(fits), lists.take(stops)
 
+    def stopping(self, stage: str) -> CandidateLists:
+        """The lists that stopped a scorer's training."""
+        return self._apart(stage)[1]
+
     def _loaded(self, stage: str) -> Any:
-        scorer = load_component(self.scorer(stage), SCORERS[stage], trusted(self.plan))
+        scorer = self._checked(load_component(self.scorer(stage), SCORERS[stage], trusted(self.plan)), stage)
         return scorer.eval() if isinstance(scorer, nn.Module) else scorer
 
     def importances(self, stage: str) -> dict[str, Importance]:
@@ -191,6 +195,7 @@ class Pipeline(Proposing):
         retrievers = {f"retrieve.{name}": self.retriever(name, final=True) for name in plan.retrievers}
         scorers = {stage: self.scorer(stage) for stage in self.scoring_stages}
         more = {} if self.calibration is None else {"rank.calibration": self.calibration}
+        more |= {} if self.foundation is None else {"foundation": self.foundation}
         inputs = {"tables": self.tables, "features": self.features, **scorers, **more, **retrievers}
         page = component_class(plan.page.use, PAGES, f"{plan.where} [page]", trusted(plan))
         settings = settings_of(page, plan.of("page", plan.page.use), f"{plan.where} [page.{plan.page.use}]")

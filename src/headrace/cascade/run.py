@@ -20,6 +20,7 @@ from headrace.build.graph import Graph
 from headrace.cascade.answers import Answered, answer
 from headrace.cascade.codes_in_words import CodesInWords
 from headrace.cascade.evaluation import Measured, evaluate_cascade
+from headrace.cascade.foundation_section import NEED, upstream_files
 from headrace.cascade.pipeline import Pipeline
 from headrace.cascade.plan import plan_from, read_toml
 from headrace.cascade.user_state import with_timings
@@ -47,7 +48,8 @@ def planned(toml: Path, folder: Path, progress: Progress = silent) -> Pipeline:
     """The pipeline of a TOML, nothing worked out yet."""
     values = read_toml(toml)
     plan = plan_from(values, where=str(toml), folder=toml.parent)
-    sources = fingerprint(source_files(plan.data, plan.folder))
+    upstream = upstream_files(plan.foundation, plan.folder, plan.where)
+    sources = fingerprint({**source_files(plan.data, plan.folder), **({NEED: upstream} if upstream else {})})
     kept = {"toml": values, "where": str(toml), "folder": str(toml.parent.resolve()), "sources": sources}
     place(folder / "plan.json", json.dumps(kept, indent=1, default=str))
     return Pipeline(plan, Graph(Store(folder / "store"), progress), sources)

@@ -77,8 +77,11 @@ class Foundation:
         return self.items.at(entities, np.full(len(entities), at_us))
 
 
-def refuse_other_fields(where: str, found: Mapping[str, tuple[str, int]], wanted: Mapping[str, tuple[str, int]]) -> None:
-    """DataError that names every field of both that differs. where: what was found, a file or a part."""
+def refuse_other_fields(
+    where: str, found: Mapping[str, tuple[str, int]], wanted: Mapping[str, tuple[str, int]],
+    do: str = "Take the upstream that this was trained with.",
+) -> None:  # fmt: skip
+    """DataError that names every field of both that differs. where: what was found, a file or a part. do: what mends it."""
     differing: list[str] = [
         f"{name} is {_said(found[name])}, expected {_said(wanted[name])}"
         for name in sorted(found.keys() & wanted.keys())
@@ -87,7 +90,7 @@ def refuse_other_fields(where: str, found: Mapping[str, tuple[str, int]], wanted
     differing += [f"{name} ({_said(found[name])}) is not expected" for name in sorted(found.keys() - wanted.keys())]
     differing += [f"{name} ({_said(wanted[name])}) is missing" for name in sorted(wanted.keys() - found.keys())]
     if differing:
-        raise DataError(f"{where}: another feature schema. {_joined(differing)}. Take the upstream that this was trained with.")
+        raise DataError(f"{where}: another feature schema. {_joined(differing)}. {do}")
 
 
 def _said(field: Sequence[Any]) -> str:

@@ -45,7 +45,8 @@ class NextItems(Sequence[Batch]):
     def __getitem__(self, index: int) -> Batch:  # type: ignore[override]
         source, rows = self.source, self.rows[index]
         users, at_us = source.users[rows], source.store.events.at_us[rows]
-        past = source.store.as_of(users, at_us, int(source.schema["history"].shape[1]))
+        read = int(source.schema["history"].shape[1]) if "history" in source.schema else 0
+        past = source.store.as_of(users, at_us, read)
         requests = Requests(np.full(len(rows), ""), users, at_us, past, source.users_at(users, at_us))
         item = torch.from_numpy(source.store.events.items[rows].astype(np.int64))
         return {**user_batch(requests, source.schema), "item": item}

@@ -9,6 +9,7 @@ RETRIEVERS = {
     "ease": "headrace.methods.retrieve.ease:EASE",
     "liger": "headrace.methods.retrieve.liger:LIGER",
     "sasrec": "headrace.methods.retrieve.sasrec:SASRec",
+    "standalone": "headrace.methods.retrieve.standalone:Standalone",
     "tiger": "headrace.methods.retrieve.tiger:TIGER",
     "two_tower": "headrace.methods.retrieve.two_tower:TwoTower",
 }

@@ -1,4 +1,4 @@
-"""A sentence encoder's body: BERT, its token vectors averaged and brought to unit length.
+"""A sentence encoder's body: BERT, its token vectors (`states`) averaged and brought to unit length.
 
     x = norm(words + positions);  then each layer  x = norm(x + attention(x)),  x = norm(x + narrow(gelu(widen(x))))
     vector = sum over kept tokens of x / their number, divided by its length
@@ -47,13 +47,21 @@ class SentenceBert(nn.Module):
         self.blocks = nn.ModuleList(Block(dim, wide, heads) for _ in range(layers))
 
     def forward(self, tokens: Tensor, kept: Tensor) -> Tensor:
+        x, mask = self._read(tokens, kept)
+        mean = (x * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True).clamp(min=1.0)
+        return normalize(mean, dim=-1)
+
+    def states(self, tokens: Tensor, kept: Tensor) -> Tensor:
+        """[B, T, dim]: each token's vector; what stands at padding means nothing."""
+        return self._read(tokens, kept)[0]
+
+    def _read(self, tokens: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
         x = self.norm(self.words(tokens) + self.positions[: tokens.shape[1]])
         mask = kept.to(x.dtype)
         bias = (1.0 - mask)[:, None, None, :] * torch.finfo(x.dtype).min
         for block in self.blocks:
             x = block(x, bias)
-        mean = (x * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True).clamp(min=1.0)
-        return normalize(mean, dim=-1)
+        return x, mask
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor], heads: int) -> "SentenceBert":

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from headrace.contracts.config import config
-from headrace.contracts.errors import ConfigError
+from headrace.contracts.errors import ConfigError, DataError
 from headrace.contracts.requests import Int64
 from headrace.nn.seeded import seeded
 from headrace.nn.state import arrays_of, load_arrays_into
@@ -94,6 +94,8 @@ class Reader(nn.Module):
         self.config, self.spelling, self.body = config, spelling, body
         self.register_buffer(DEFINITION, torch.from_numpy(np.frombuffer(definition, np.uint8).copy()))
         self.dim: int = body.dim  # type: ignore[assignment]
+        self.longest: int | None = getattr(body, "longest", None)
+        """Tokens of a row at most; None: any number."""
         self.vocabulary, self.sos, self.bos, self.eos = spelling.size, spelling.sos, spelling.bos, spelling.eos
         if config.frozen:
             self.body.requires_grad_(False)
@@ -115,6 +117,11 @@ class Reader(nn.Module):
 
     def states(self, ids: Tensor, there: Tensor) -> Tensor:
         """[B, T], [B, T] -> [B, T, dim]; zeros where nothing is there."""
+        if self.longest is not None and ids.shape[1] > self.longest:
+            raise DataError(
+                f"The reader was given rows of {ids.shape[1]:,} tokens and reads {self.longest:,} at most. Lower `tokens`, "
+                "or what is read together."
+            )
         # a row of nothing reads its first place, since attention over no key has no value in an exported file
         first = torch.arange(ids.shape[1], device=ids.device) == 0
         seen = there | (first & ~there.any(1, keepdim=True))

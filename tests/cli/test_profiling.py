@@ -36,6 +36,7 @@ def test_a_build_is_asked_in_words_and_for_programs(tmp_path: Path) -> None:
     assert said["at"] == "2023-11-20T00:00:00+00:00"
     assert 0 < said["events"] < 14
     assert said["agents"] is None
+    assert said["reads_as"] == ""
     assert CliRunner().invoke(app, ["profile", run, "c3", "--at", "yesterday"]).exit_code == 2
 
 
@@ -52,6 +53,13 @@ def test_agents_are_shown_with_codes_votes_weight_and_items(capsys: pytest.Captu
     assert "Hisac has no agent" in capsys.readouterr().out
 
 
+def test_what_a_ranker_reads_them_as_is_said_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    _show(replace(SOMEBODY, ranker="spar", reads_as="likes [wool], hats"))
+    assert "spar reads them as: likes [wool], hats\n" in capsys.readouterr().out
+    _show(SOMEBODY)
+    assert "reads them as:" not in capsys.readouterr().out
+
+
 def test_moments() -> None:
     assert _moment("2026-01-31") == datetime(2026, 1, 31, tzinfo=UTC)
     assert _moment("2026-01-31T12:00+01:00") == datetime(2026, 1, 31, 11, tzinfo=UTC)
@@ -61,5 +69,5 @@ def test_moments() -> None:
 
 def test_help_teaches() -> None:
     said = headrace("profile", "--help").stdout
-    for word in ("Example:  headrace profile", "--at", "--json", "hisac"):
+    for word in ("Example:  headrace profile", "--at", "--json", "hisac", "spar"):
         assert word in said

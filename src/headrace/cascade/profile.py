@@ -1,13 +1,15 @@
-"""Who a user is to a cascade as of a moment: their events, sessions, categories, and the agents their ranker reads them as.
+"""Who a user is to a cascade as of a moment: their events, sessions, categories, and what their ranker reads them as.
 
     found = profile(pipeline, "u91")
     found.summary                  # in a sentence
     found.agents[0].codes          # "183-70 (space, alien, crew)"
+    found.reads_as                 # "likes crime, drama; recently western"
 
 Events are those that the cascade's histories hold: of positive kinds, strictly before the moment. A share of a category is that
 of the events whose item is in it, so shares of one user may add up to more than 1. Agents are those of a ranker that knows any
 (`Interested`), of the newest events that it reads; each is named by the codes of the items behind it, but the one that tells
-items apart, with the words that stand out among items of its first code.
+items apart, with the words that stand out among items of its first code. A ranker that reads words (`Summarising`) says in which
+it reads the user: those of its last build, or its own.
 Cost: what opening the build costs; of the user's own, one pass over their events. Serving never comes here.
 """
 
@@ -22,9 +24,11 @@ from headrace.cascade.answers import Names
 from headrace.cascade.categories import category_bags
 from headrace.cascade.codes_in_words import CodesInWords
 from headrace.cascade.pipeline import Pipeline
+from headrace.cascade.reads_as import said_of
+from headrace.cascade.scoring import Scoring
 from headrace.cascade.semantic_ids import load_semantic_ids
 from headrace.contracts.errors import DataError, nearest
-from headrace.contracts.explaining import Interested
+from headrace.contracts.explaining import Interested, Summarising
 from headrace.contracts.requests import History, Int32, Requests
 from headrace.data.consent import Impersonal
 from headrace.data.forget import ERASED, erased_users
@@ -56,7 +60,8 @@ class Agent:
 @dataclass(frozen=True)
 class Profile:
     """sessions: how many; last_sessions: the newest few, the newest first; session_events: median. first, last, at: None on a
-    clock without times. agents: None for a ranker that has none. read: events they were made of. notes: what is not as usual."""
+    clock without times. agents: None for a ranker that has none. read: events they were made of. reads_as: what the ranker reads
+    them as in words, "" for one that reads none. notes: what is not as usual."""
 
     user: str
     ranker: str
@@ -70,6 +75,7 @@ class Profile:
     categories: dict[str, float] = field(default_factory=dict)
     read: int = 0
     agents: list[Agent] | None = None
+    reads_as: str = ""
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -115,14 +121,20 @@ def profile(pipeline: Pipeline, user_id: str, at: datetime | None = None) -> Pro
         Session(_time(int(past.at_us[start])), [titles[item] for item in past.items[start:end].tolist()])
         for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
     ]
-    agents, read, notes = _agents(pipeline, pipeline.requests_of(number, np.array([at_us])), titles)
+    requests, ranking = pipeline.requests_of(number, np.array([at_us])), pipeline.scoring("rank")
+    agents, read, notes = _agents(pipeline, ranking, requests, titles)
+    said = said_of([ranking], requests)[0]
+    if not said and isinstance(ranking.scorer, Summarising):
+        notes.append(f"{named} has no summary of them.")
+    if said and timed and at_us < (start := pipeline.window("rank")[0]):
+        notes.append(f"what {named} reads them as may be of events up to {_written(_time(start))}, when it began to learn.")
     if not timed:
         notes.append("the log's clock has no times, so it has no sessions either.")
     return Profile(
         user_id, named, moment, len(past.items),
         _time(int(past.at_us[0])) if timed else None, _time(int(past.at_us[-1])) if timed else None,
         len(sessions), float(np.median(np.diff(bounds))) if sessions else 0.0, sessions[: -_SESSIONS - 1 : -1],
-        _categories(pipeline, past), read, agents, notes,
+        _categories(pipeline, past), read, agents, said, notes,
     )  # fmt: skip
 
 
@@ -135,9 +147,11 @@ def _categories(pipeline: Pipeline, past: History) -> dict[str, float]:
     return {str(label): count / len(past.items) for label, (_, count) in zip(labels, best, strict=True)}
 
 
-def _agents(pipeline: Pipeline, requests: Requests, titles: Sequence[str]) -> tuple[list[Agent] | None, int, list[str]]:
+def _agents(
+    pipeline: Pipeline, ranking: Scoring, requests: Requests, titles: Sequence[str]
+) -> tuple[list[Agent] | None, int, list[str]]:
     """They, the events that they were made of, and what is to be said."""
-    use, scorer = pipeline.plan.rank.use, pipeline.scoring("rank").scorer
+    use, scorer = ranking.name, ranking.scorer
     if not isinstance(scorer, Interested):
         return None, 0, [f'the ranker "{use}" has no agents: it does not read a user as a few interests. hisac does.']
     found = scorer.agents_of(requests)

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from headrace.cascade.answers import Answered
 from headrace.cascade.evaluation import Measured
+from headrace.cascade.reads_as import reads_as
 from headrace.cascade.run import build, recommend
 from headrace.cli.drawing import bars, page, show_set_aside
 from headrace.evaluate.report import text_table
@@ -37,8 +38,10 @@ def show_answer(folder: Path, user: str, seed: int, preference: str | None) -> N
 
 
 def show_explanation(folder: Path, user: str, seed: int, preference: str | None) -> None:
-    console = page()
-    for one in recommend(open_live(folder), user, seed=seed, preference=preference, codes=True):
+    console, pipeline = page(), open_live(folder)
+    if said := reads_as(pipeline, user):
+        console.print(f"The user is read as: {said}", markup=False)
+    for one in recommend(pipeline, user, seed=seed, preference=preference, codes=True):
         console.print(f"{one.position:>2}. {one.title} ({one.item_id}), chance {one.propensity:.3f} in this slot", markup=False)
         for reason in one.details:
             console.print(f"      {reason}", markup=False)

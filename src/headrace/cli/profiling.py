@@ -22,10 +22,11 @@ def profile(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Who is this user to the cascade? Their events, sessions (30 minutes without an event end one), categories, and agents.
+    """Who is this user to the cascade? Their events, sessions (30 minutes without an event end one), categories, agents, summary.
 
     Agents are the interests that a ranker such as hisac reads a user as: each with its codes in words, the share of events
-    behind it, its weight (1 on average) and its newest items. Other rankers have none; the rest is said all the same.
+    behind it, its weight (1 on average) and its newest items. A ranker that reads words, such as spar or embsum, says in which
+    words it reads the user. Other rankers have neither; the rest is said all the same.
 
     Example:  headrace profile runs/demo 42
 
@@ -66,6 +67,8 @@ def _show(found: "Profile") -> None:
         console.print(text, markup=False, soft_wrap=True)
 
     line(found.summary)
+    if found.reads_as:
+        line(f"{found.ranker} reads them as: {found.reads_as}")
     if found.first is not None:
         line(f"\nEvents    {found.events:,}, first {found.first:%Y-%m-%d %H:%M}, last {found.last:%Y-%m-%d %H:%M} UTC")
         line(f"Sessions  {found.sessions:,}, of {found.session_events:g} events in the median; the last of them:")

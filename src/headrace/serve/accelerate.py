@@ -19,6 +19,7 @@ from headrace.cascade.cascade import Cascade
 from headrace.cascade.pipeline import Pipeline
 from headrace.contracts.batch import Batch
 from headrace.contracts.errors import HeadraceError
+from headrace.contracts.explaining import Summarising
 from headrace.contracts.requests import Allowed, Candidates, Requests
 from headrace.contracts.seams import Outputs, State
 from headrace.data.rank_inputs import user_batch
@@ -81,9 +82,11 @@ class TowerSession:
 
 
 class ScorerSessions:
-    """A `Scorer` of two sessions: the user's side once a request, the candidates'."""
+    """A `Scorer` of two sessions: the user's side once a request, the candidates'. built: the one they were made from, where it
+    has more to say of a user than a state; others are not held in memory twice."""
 
     def __init__(self, scorer: Any, folder: Path):
+        self.built = scorer if isinstance(scorer, Summarising) else None
         self.schema, self.candidate_schema = scorer.schema, scorer.candidate_schema
         self._user, self._score = _session(folder / USER), _session(folder / SCORE)
         self._reads = {one.name for one in self._score.get_inputs()}  # what a model does not read is not in its file

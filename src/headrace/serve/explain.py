@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from headrace.cascade.answers import Walk, steps
+from headrace.cascade.reads_as import said_of
 from headrace.encode.preferences import read
 from headrace.serve.asked import Asked
 from headrace.serve.impressions import logged_candidates, logged_request
@@ -67,7 +68,17 @@ def _worked_out(service: Service, asked: Asked, walked: Walk) -> Explanation:
                 codes="" if service.codes is None else service.codes.said(item),
             )
         )  # fmt: skip
-    return _explanation(asked, service.generation, worked_out_again=True, rules=_rules(service, asked, walked), items=items)
+    return _explanation(
+        asked, service.generation, worked_out_again=True, rules=_rules(service, asked, walked), items=items,
+        reads_as=_reads_as(service, asked, walked),
+    )  # fmt: skip
+
+
+def _reads_as(service: Service, asked: Asked, walked: Walk) -> str:
+    """Nothing of who does not consent: a scorer may have words for nobody too, and these would be no one's."""
+    if service.impersonal.holds(asked.user_id, asked.at_us):
+        return ""
+    return said_of(service.cascade.scorings, walked.requests)[0]
 
 
 def _rules(service: Service, asked: Asked, walked: Walk) -> list[str]:
@@ -98,10 +109,10 @@ def _said(preference: str) -> list[str]:
 
 
 def _explanation(
-    asked: Asked, generation: str, *, worked_out_again: bool, rules: list[str], items: list[ExplainedItem]
+    asked: Asked, generation: str, *, worked_out_again: bool, rules: list[str], items: list[ExplainedItem], reads_as: str = ""
 ) -> Explanation:
     return Explanation(
         request_id=asked.request_id, user_id=asked.user_id, at=_EPOCH + timedelta(microseconds=asked.at_us),
         surface=asked.surface, seed=asked.seed, generation=generation, worked_out_again=worked_out_again,
-        rules=rules, items=items,
+        rules=rules, items=items, reads_as=reads_as,
     )  # fmt: skip

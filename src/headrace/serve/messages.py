@@ -115,7 +115,8 @@ class ExplainedItem(BaseModel):
 
 
 class Explanation(BaseModel):
-    """worked_out_again: whether the answer was computed anew and came out as it was given. Else the log alone speaks."""
+    """worked_out_again: whether the answer was computed anew and came out as it was given. Else the log alone speaks. reads_as:
+    the user in words, where a scorer reads them so."""
 
     request_id: str
     user_id: str
@@ -126,6 +127,7 @@ class Explanation(BaseModel):
     worked_out_again: bool
     rules: list[str]
     items: list[ExplainedItem]
+    reads_as: str = ""
 
 
 class Problem(BaseModel):

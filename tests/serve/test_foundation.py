@@ -51,7 +51,8 @@ def test_it_answers_known_and_new_users_through_onnx(served):
     assert isinstance(served.cascade.retrievers["standalone"], TowerSession)
     for user in ("c4", "c7", "nobody yet"):
         assert len(served.recommend(user, f"to {user}").page) == 4
-    assert served.receive([Event(event_id=None, user_id="nobody yet", item_id="p3", at=datetime.now(UTC), kind="view")]).stored == 1
+    view = Event(event_id=None, user_id="nobody yet", item_id="p3", at=datetime.now(UTC), kind="view")
+    assert served.receive([view]).stored == 1
     assert not served.requests(asked("nobody yet", served.now_us())).features[USER].any(), "by its new number"
 
 

@@ -6,7 +6,9 @@ Untrained scorers of default sizes (16 numbers an event, 2 heads, 40 agents) on 
 whose use falls off as 1 / rank; the cost hangs on sizes alone. "hisac" is `score` from a state that is there, in torch and
 through ONNX Runtime on one core; "heads over all" the same attention and head with every event in the place of agents, mapped
 once a user; "din" its MLP of every event and candidate. These two are timed on 100 candidates and told for 1,000. Beside them
-what makes and keeps the state: the agents of all events, those of the sums that are kept, and one event more.
+what makes and keeps the state: the agents of all events, those of the sums that are kept, and one event more. "served" is a
+request as the server scores it, from its history to 1,000 logits: through ONNX Runtime of all events anew, from sums that are as
+they were, and from sums to which one event is added while the oldest goes.
 CPU time of one thread, the median of alternating rounds after one that warms up, but DIN's, which is one; of ONNX Runtime
 percentiles over calls, on the clock too, which counts whoever else uses the core. "of full" is HiSAC's time over that of the same
 heads over all events. The curves stand beside the figures, as an SVG.
@@ -26,12 +28,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from benchmarks.curves import curves
 from benchmarks.record import record
+from headrace.cascade.scoring import logits_of
 from headrace.contracts.batch import Batch
+from headrace.contracts.requests import Candidates, History, Requests
 from headrace.contracts.rng import rng
 from headrace.contracts.seams import State
+from headrace.data.rank_inputs import AGES
 from headrace.encode.semantic_ids.ids import told_apart
 from headrace.methods.rank.din import DIN, DINConfig
 from headrace.methods.rank.hisac import HiSAC, HiSACConfig
@@ -41,6 +47,8 @@ from headrace.nn.seeded import seeded
 from headrace.objectives.long_choice import LongConfig
 from headrace.serve.accelerate import SCORE, USER, ScorerSessions
 from headrace.serve.export import export_score, export_user
+from headrace.serve.kept_states import WHO, KeptStates
+from headrace.serve.kept_up import KeptUp
 
 ITEMS, SYMBOLS, DIM, CANDIDATES, TIMED_OF_FULL = 20_000, 64, 32, 1000, 100
 LENGTHS, ROUNDS, CALLS = (1000, 10_000, 50_000), 3, 300
@@ -92,12 +100,35 @@ def calls(sessions: ScorerSessions, user: Batch, candidates: Batch) -> dict[str,
     return {f"{kind}_p{at}_ms": round(float(np.percentile(all_ms, at)), 2) for kind, all_ms in kinds.items() for at in (50, 99)}
 
 
+def served(hisac: HiSAC, sessions: ScorerSessions, past: NDArray[np.int64], asked: torch.Tensor) -> dict[str, float]:
+    """past: CALLS more events than a request carries. CPU ms of a request, medians."""
+    kept = KeptUp("rank", hisac, sessions, KeptStates(64), lambda outcome: None)
+    candidates, length = Candidates(asked.numpy().astype(np.int32), {}), len(past) - CALLS
+
+    def request(end: int) -> Requests:
+        items = past[end - length : end].astype(np.int32)
+        history = History(np.array([0, length]), items, np.arange(length))
+        return Requests(np.array(["r"]), np.ones(1, np.int32), np.array([2**40]), history, {WHO: np.ones(1, np.int64)})
+
+    works = {
+        "all events anew": (sessions, [request(length)] * (CALLS // 10)),
+        "sums as they were": (kept, [request(length)] * CALLS),
+        "sums and one event": (kept, [request(length + number) for number in range(CALLS)]),
+    }
+    found = {}
+    for name, (scorer, requests) in works.items():
+        logits_of(scorer, requests[0], candidates)
+        taken = [cpu_s(lambda one=one, scorer=scorer: logits_of(scorer, one, candidates)) for one in requests]  # type: ignore[misc]
+        found[f"served, {name}, cpu_ms"] = round(1000 * statistics.median(taken), 2)
+    return found
+
+
 def figures(length: int) -> dict[str, Any]:
     draw = rng(0, "events", length)
     popular = 1 / np.arange(1, ITEMS)
     items = draw.choice(np.arange(1, ITEMS), length, p=popular / popular.sum())
     at_us = np.arange(length, dtype=np.int64)
-    user = {"history": torch.from_numpy(items).unsqueeze(0), "history.ages": torch.zeros(1, length)}
+    user = {"history": torch.from_numpy(items).unsqueeze(0), AGES: torch.zeros(1, length)}
     asked = torch.from_numpy(draw.integers(1, ITEMS, (1, CANDIDATES)))
     candidates = {"items": asked, "retrieval": torch.zeros(1, CANDIDATES, 0)}
     fewer = {name: values[:, :TIMED_OF_FULL] for name, values in candidates.items()}
@@ -126,7 +157,9 @@ def figures(length: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         export_user(hisac, Path(folder) / USER)
         export_score(hisac, Path(folder) / SCORE)
-        found["hisac, onnx"] = calls(ScorerSessions(hisac, Path(folder)), user, candidates)
+        sessions = ScorerSessions(hisac, Path(folder))
+        found["hisac, onnx"] = calls(sessions, user, candidates)
+        found |= served(hisac, sessions, draw.choice(items, length + CALLS), asked)
     found["of full"] = round(found["hisac, cpu_ms"] / found["heads over all, cpu_ms"], 4)
     found["bytes of the state"] = sum(one.nbytes for one in states["hisac"].values())
     found["bytes of sums"] = sums.nbytes

@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.cascade.answers import walk
 from headrace.cascade.run import planned
 from headrace.contracts.serving import ServeConfig
 from headrace.data.consent import Impersonal
+from headrace.serve import kept_up
 from headrace.serve.accelerate import ScorerSessions, accelerated
 from headrace.serve.kept_states import WHO, KeptStates, number_of
 from headrace.serve.kept_up import KeptUp, added
@@ -47,7 +48,13 @@ def at(moment_us):
     return str(np.datetime64(moment_us, "us")) + "Z"
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.fixture(autouse=True)
+def worth(monkeypatch):
+    """The histories here are short, so what is worth it begins midway."""
+    monkeypatch.setattr(kept_up, "WORTH", 6)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(1, 3), max_size=12), st.lists(st.integers(1, 3), max_size=12))
 def test_what_was_added_makes_the_one_of_the_other(before, now):
     before, now = np.array(before, np.int32), np.array(now, np.int32)

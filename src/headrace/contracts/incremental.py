@@ -12,7 +12,8 @@ class Incremental(Protocol):
     """Of a user's events it is enough to know sums, to which a new one is added and from which the oldest is taken.
 
     sums: what the scorer makes of one user's events; they have `nbytes`, `events` (so many) and are never changed in place.
-    `user_of(sums, batch)` is `user(batch)` of one row whose history the sums are of, within 1e-5.
+    `user(batch)` of one row is `features_of(batch)` with `read_of(sums)` of its history, within 1e-5; the second hangs on the
+    order of the history's items alone.
     """
 
     @property
@@ -28,4 +29,5 @@ class Incremental(Protocol):
     def less(self, sums: Any, items: Int32) -> Any:
         """Without the oldest events, which are these."""
 
-    def user_of(self, sums: Any, batch: Batch) -> State: ...
+    def read_of(self, sums: Any) -> State: ...
+    def features_of(self, batch: Batch) -> State: ...

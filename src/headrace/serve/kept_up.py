@@ -8,7 +8,9 @@ The sums are of exactly the events that the request carries, so a state is what 
 event that arrived late, stands in between or was taken out leaves no such overlap, and the sums are made anew. So are those of a
 request that is worked out again as of an earlier moment. The order of items is all that such a state hangs on, so moments are
 not compared, and a moment may be told by a number that counts on.
-Cost: O(T) comparisons of whole numbers, and of the scorer O(events added and gone) and what `user_of` takes; without it O(T) of
+What is read of the sums is kept beside them, so a history that is as it was costs a look-up. Of short histories that alone is
+kept: below WORTH events, ONNX Runtime reads them all in less time than sums take.
+Cost: O(T) comparisons of whole numbers, and of the scorer O(events added and gone) and what `read_of` takes; without it O(T) of
 the scorer's own work. Requests of several rows at once go the plain way.
 """
 
@@ -23,17 +25,25 @@ from headrace.contracts.requests import Int32
 from headrace.contracts.seams import Outputs, State
 from headrace.serve.kept_states import WHO, KeptStates
 
+WORTH = 2500
+"""Events from which on sums are kept: about where they gain, by `benchmarks.long_history`."""
 MOST_NEW = 64
 """Events since the request before, beyond what filled a history up; with more, sums are made anew."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """sums: of these items. taken: events that were ever added, which is the moment of the next."""
+    """read, sums: of these items; sums None where they are few. taken: events ever added, which is the moment of the next."""
 
     items: Int32
+    read: State
     sums: Any
     taken: int
+
+    @property
+    def nbytes(self) -> int:
+        tensors = sum(one.nbytes for one in self.read.values())
+        return self.items.nbytes + tensors + (0 if self.sums is None else self.sums.nbytes)
 
 
 class KeptUp:
@@ -53,31 +63,39 @@ class KeptUp:
         if len(who) != 1:
             state: State = self.served.user(batch)
             return state
-        row = batch["history"][0].numpy()
-        return self.built.user_of(self._sums(int(who[0]), row[row > 0].astype(np.int32)), batch)  # type: ignore[no-any-return]
+        features = self.built.features_of(batch)
+        row, number = batch["history"][0].numpy(), int(who[0])
+        items = row[row > 0].astype(np.int32)
+        held: Held | None = self.kept.get(self.stage, number) if number else None
+        if held is not None and np.array_equal(held.items, items):
+            self.count("kept")
+            return {**held.read, **features}
+        if len(items) < WORTH:
+            self.count("made")
+            read = {name: values for name, values in self.served.user(batch).items() if name not in features}
+            now = Held(items, read, None, 0)
+        else:
+            now = self._summed(held, items)
+        if number:
+            self.kept.put(self.stage, number, now, now.nbytes)
+        return {**now.read, **features}
 
     def score(self, state: State, candidates: Batch) -> Outputs:
         outputs: Outputs = self.served.score(state, candidates)
         return outputs
 
-    def _sums(self, who: int, items: Int32) -> Any:
-        held: Held | None = self.kept.get(self.stage, who) if who else None
-        new = None if held is None else added(held.items, items)
+    def _summed(self, held: Held | None, items: Int32) -> Held:
+        new = None if held is None or held.sums is None else added(held.items, items)
         if held is None or new is None:
             self.count("made")
-            now = Held(items, self.built.state_of(items, np.arange(len(items))), len(items))
-        elif not new and len(held.items) == len(items):
-            self.count("kept")
-            return held.sums
+            sums, taken = self.built.state_of(items, np.arange(len(items))), len(items)
         else:
             self.count("updated")
             gone, taken = len(held.items) + new - len(items), held.taken + new
             # what comes is added first: a history of which nothing stays would else have no sums in between
             sums = self.built.updated(held.sums, items[len(items) - new :], np.arange(held.taken, taken))
-            now = Held(items, self.built.less(sums, held.items[:gone]), taken)
-        if who:
-            self.kept.put(self.stage, who, now, now.items.nbytes + now.sums.nbytes)
-        return now.sums
+            sums = self.built.less(sums, held.items[:gone])
+        return Held(items, self.built.read_of(sums), sums, taken)
 
 
 def added(before: Int32, now: Int32) -> int | None:

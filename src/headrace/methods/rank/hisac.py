@@ -120,9 +120,9 @@ class HiSAC(LongHistoryScorer):
         return sums.less(leaves, values)
 
     @torch.no_grad()
-    def user_of(self, sums: InterestSums, batch: Batch) -> State:
-        """`user` of one row, its history by the sums. batch: the row's features."""
-        return {"features": self.fields.user(batch), **self.read_of(sums)}
+    def features_of(self, batch: Batch) -> State:
+        """What is beside "read" and "there" in a state."""
+        return {"features": self.fields.user(batch)}
 
     @torch.no_grad()
     def read_of(self, sums: InterestSums) -> State:

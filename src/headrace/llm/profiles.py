@@ -6,10 +6,10 @@
 A user is asked about once, with at most 30 of their newest items, each once, and nothing else: no word of their own reaches the
 model, and no number of theirs. Equal pasts are one question. Items' texts are data to the model: what reads like an order in them
 is fenced (`prompt`). An answer that does not meet the schema is asked for once more; then it is dropped and counted, and so is
-one without a sentence of two words: such a user has none, and nobody guesses.
+one without a sentence of three words: such a user has none, and nobody guesses.
 Cost: a call a user, of some thousand tokens where texts are long. Relation to `interests`: those are of what is to come and a few
 words each; these are of what was, and are read as a text. It loses to `data.summaries.extracted` by its price, and where what
-matters is the kind of an item alone.
+matters is the kind of an item alone; a model of some hundred million parameters copies the items instead of summing them up.
 Papers: SPAR (arXiv 2402.10555), from which the 30 items, the 100 words and the three sentences are; EmbSum (arXiv 2405.11441).
 """
 
@@ -27,7 +27,8 @@ from headrace.llm.asking import Tally, Unusable, asked
 from headrace.llm.prompt import load
 
 PROMPT = "profiles"
-_SHORTEST, _LONGEST = 8, 240
+_SHORTEST, _LONGEST = 12, 240
+_FEWEST = 3  # words of a sentence that says something
 
 
 @config
@@ -90,7 +91,7 @@ def _line(title: str, text: str, categories: Sequence[str], words: int) -> str:
 
 def _read(_: int, answer: Mapping[str, Any]) -> str:
     sentences = (" ".join(one.split()) for one in answer["interests"])
-    kept = [one for one in dict.fromkeys(sentences) if " " in one]
+    kept = [one for one in dict.fromkeys(sentences) if len(one.split(" ")) >= _FEWEST]
     if not kept:
-        raise Unusable("no sentence of two words or more is in it")
+        raise Unusable(f"no sentence of {_FEWEST} words or more is in it")
     return " ".join(one if one[-1] in ".!?" else f"{one}." for one in kept)

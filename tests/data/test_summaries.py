@@ -37,9 +37,13 @@ def test_equal_weights_are_told_by_the_alphabet():
     assert said([], [1, 2], words=words_of(["", "", ""], [(), ("b", "a"), ("a", "b")]), liked=1) == ["", "likes a; recently b"]
 
 
+def test_a_category_is_told_on_one_line():
+    assert said([], [1], words=words_of(["", ""], [(), (" Costume\nDrama ",)])) == ["", "likes costume drama"]
+
+
 def test_who_has_nothing_to_be_told_of_has_no_sentence():
     assert said([], [6], [], [1]) == ["", "", "", "likes drama"]
-    nothing = words_of(["", "12 34", "a b"], [(), (), (" ",)])
+    nothing = words_of(["", "12 34", "a b"], [(), (), (" \n",)])
     assert said([], [1, 2], words=nothing) == ["", ""]
     assert extracted(history_of(), WORDS).texts == ()
 

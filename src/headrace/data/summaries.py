@@ -150,7 +150,7 @@ def _categories(categories: Sequence[Sequence[str]], counted: Bool) -> pl.DataFr
         pl.DataFrame({"word": column})
         .with_columns(row=pl.int_range(pl.len()))
         .explode("word")
-        .with_columns(pl.col("word").str.strip_chars().str.to_lowercase())
+        .with_columns(pl.col("word").str.replace_all(r"\s+", " ").str.strip_chars().str.to_lowercase())
         .filter(pl.col("word").str.len_chars() > 0)
         .unique(["row", "word"])
     )

@@ -13,6 +13,7 @@ matters is the kind of an item alone; a model of some hundred million parameters
 Papers: SPAR (arXiv 2402.10555), from which the 30 items, the 100 words and the three sentences are; EmbSum (arXiv 2405.11441).
 """
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -90,8 +91,13 @@ def _line(title: str, text: str, categories: Sequence[str], words: int) -> str:
 
 
 def _read(_: int, answer: Mapping[str, Any]) -> str:
-    sentences = (" ".join(one.split()) for one in answer["interests"])
+    sentences = (" ".join("".join(map(_readable, one)).split()) for one in answer["interests"])
     kept = [one for one in dict.fromkeys(sentences) if len(one.split(" ")) >= _FEWEST]
     if not kept:
         raise Unusable(f"no sentence of {_FEWEST} words or more is in it")
     return " ".join(one if one[-1] in ".!?" else f"{one}." for one in kept)
+
+
+def _readable(letter: str) -> str:
+    """A model may say half a character, which no file takes, or what moves a terminal's cursor."""
+    return " " if unicodedata.category(letter) in ("Cc", "Cs") else letter

@@ -5,7 +5,7 @@
 
 x: an encoder's states of whatever width, of all sessions in one row: it is here that sessions meet (fusion in the decoder).
 r: one learned vector that is always there, so that a user of whom nothing is known has something to read. T5's shape: relative
-positions, ReLU, root-mean-square norms in front, no biases, and a tied output scaled by 1/√d.
+positions, ReLU, norms in front (of layers: exported files know no other), maps without biases, a tied output scaled by 1/√d.
 Shapes: states [R, S, m], there [R, S], tokens [R, T] -> [R, T, d]. Cost O(layers (T d² + T² d + T S d + S d²)) a row, and O(V d)
 for each token that is to be said.
 Use it where words are to be learned from a user's past, or its states are to be summed up by one that could have said them. A
@@ -38,7 +38,7 @@ class SummaryWriter(nn.Module):
         self.decoder = Transformer(
             TransformerConfig(
                 dim=dim, decoder_layers=layers, heads=heads, vocabulary=vocabulary, dropout=dropout, cross="standard",
-                position="t5", activation="relu", norm="rms", bias="none",
+                position="t5", activation="relu", bias="none",
             ),
             "decoder",
         )  # fmt: skip

@@ -43,7 +43,8 @@ class WithSummary:
     def __call__(self, model: Any, batch: Batch, services: Services) -> Mapping[str, Loss]:
         state = model.user(batch)
         losses = self.base(_Asked(model, state), batch, services)
-        mean = summary_loss(state[SUMMARY], model.words(), batch[SUMMARY])
+        states = state[SUMMARY]  # of the batch's longest summary
+        mean = summary_loss(states, model.words(), batch[SUMMARY][:, : states.shape[1]])
         return {**losses, SUMMARY: Loss(mean, self.counts(batch)[SUMMARY])}
 
 

@@ -83,7 +83,7 @@ class CrossAttention(nn.Module):
             k, v = (_heads(part, self.width) for part in self.kv(call.memory, call.of_memory).chunk(2, -1))
         if slot is not None:
             slot.across = (k.detach(), v.detach())
-        q = _heads(self.q(x, call).view(len(k), -1, x.shape[2]), self.width)
+        q = _heads(self.q(x, call).view(k.shape[0], -1, x.shape[2]), self.width)
         mixed, _ = attend(q, k, v, call.memory_mask, dropout=call.dropout)
         out: Tensor = self.out(mixed.transpose(1, 2).reshape(x.shape), call)
         return out

@@ -48,7 +48,7 @@ class RelativeBias(nn.Module):
         """[1, Tq, 1] and [1 | H, 1, Tk] -> [1, H, Tq, Tk]."""
         number = bucket(k_at - q_at, self.buckets, self.furthest, both_ways=self.both_ways)
         if len(number) == 1:
-            return torch.embedding(self.table.weight, number).movedim(-1, 1)
+            return torch.embedding(self.table.weight, number).movedim(number.dim(), 1)  # an exporter takes no -1
         head = torch.arange(len(number), device=number.device).view(-1, 1, 1)
         return self.table.weight[number, head][None]
 

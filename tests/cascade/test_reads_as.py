@@ -76,11 +76,17 @@ class Served:
         self.built = built
 
 
+class LookedUp:
+    def __init__(self, served):
+        self.served = served
+
+
 def test_of_several_stages_the_last_that_reads_words_speaks_also_through_what_serves_it(pipeline):
     requests = pipeline.requests_of(pipeline.log.users.encode(["c1", "c2"]), np.full(2, pipeline.cuts.test_us))
     stages = [Scoring("prerank", "a", Words("first"), 5), Scoring("rank", "b", Served(Words(" second\nline")), 5)]
     assert said_of(stages, requests) == ["second line"] * 2
     assert said_of([stages[0], Scoring("rank", "c", Served(None), 5)], requests) == ["first"] * 2
+    assert said_of([Scoring("rank", "d", LookedUp(Served(Words("third"))), 5)], requests) == ["third"] * 2
     assert said_of([], requests) == ["", ""]
     assert built_of(stages[0].scorer).word == "first"
 

@@ -36,6 +36,6 @@ def reads_as(pipeline: Pipeline, user_id: str) -> str:
 
 
 def built_of(scorer: Any) -> Any:
-    """The scorer as it was built, where it is served through another."""
-    built = getattr(scorer, "built", None)
-    return scorer if built is None else built
+    """The scorer as it was built, where it is served through another: one that knows what it was `built` from, or `served` by."""
+    behind = getattr(scorer, "built", None) or getattr(scorer, "served", None)
+    return scorer if behind is None else built_of(behind)

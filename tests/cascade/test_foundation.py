@@ -19,7 +19,9 @@ USERS, ITEMS = pl.Series(["ann", "bo"]), pl.Series(["sock", "hat", "pan"])
 def some() -> Foundation:
     draw = np.random.default_rng(0)
     users = States(np.array([0, 0, 2, 3]), np.array([10, 20, 5]), draw.normal(size=(3, 5)).astype(np.float32))
-    items = States(np.array([0, 0, 1, 2, 3]), np.array([1, 1, 1]), draw.normal(size=(3, 4)).astype(np.float32))
+    items = States(
+        np.array([0, 0, 2, 2, 3]), np.array([np.iinfo(np.int64).min, 1, 1]), draw.normal(size=(3, 4)).astype(np.float32)
+    )
     fields = {"user.age": ("category", 7), "item.categories": ("bag", 5)}
     settings = {"tasks": ["click", "buy"], "layer": "CR1", "layers": {}, "block": {"width": 4, "crosses": 1, "hidden": [3]}}
     block = {"crosses.0.weight": np.eye(4, dtype=np.float32)}

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,7 +23,9 @@ def samples(draw):
 
 
 def one_by_one(entities, at_us, values, decay):
-    sums, last, found = {}, {}, []
+    sums: dict[int, Any] = {}
+    last: dict[int, int] = {}
+    found = []
     for entity, moment, value in zip(entities.tolist(), at_us.tolist(), values.astype(float), strict=True):
         gap = moment - last.get(entity, moment)
         kept = decay.per_sample if decay.by == "count" else 2 ** (-gap / (decay.half_life_days * DAY))
@@ -33,7 +37,9 @@ def one_by_one(entities, at_us, values, decay):
 
 @given(some=samples(), decay=st.sampled_from(DECAYS))
 def test_it_is_the_plain_loop(some, decay):
-    np.testing.assert_allclose(Aggregator(5, 3, decay).add(*some), one_by_one(*some, decay), rtol=1e-12, atol=1e-12)
+    entities, at_us, values = some
+    wanted = one_by_one(entities, at_us, values, decay)
+    np.testing.assert_allclose(np.asarray(Aggregator(5, 3, decay).add(*some)), wanted, rtol=1e-12, atol=1e-12)
 
 
 @given(some=samples(), decay=st.sampled_from(DECAYS), share=st.floats(0, 1))
@@ -80,9 +86,9 @@ def test_by_hand():
     entities, at_us = np.array([1, 1, 2, 1], np.int32), np.array([0, 3, 3, 9]) * DAY
     values = np.array([[8.0, 0], [1, 1], [5, 7], [0, 2]], np.float32)
     by_time = Aggregator(3, 2, Decay(by="time", half_life_days=3.0)).add(entities, at_us, values)
-    np.testing.assert_allclose(by_time, [[8, 0], [5, 1], [5, 7], [1.25, 2.25]])
+    np.testing.assert_allclose(by_time, np.array([[8, 0], [5, 1], [5, 7], [1.25, 2.25]]))
     by_count = Aggregator(3, 2, Decay(per_sample=0.5)).add(entities, at_us, values)
-    np.testing.assert_allclose(by_count, [[8, 0], [5, 1], [5, 7], [2.5, 2.5]])
+    np.testing.assert_allclose(by_count, np.array([[8, 0], [5, 1], [5, 7], [2.5, 2.5]]))
 
 
 def test_how_active_an_entity_is_does_not_show():

@@ -7,10 +7,11 @@ from headrace.nn.interaction_block import InteractionBlock
 @torch.no_grad()
 def test_layers_by_hand():
     block = InteractionBlock(2, 1, (2,))
-    block.crosses[0].weight.copy_(torch.tensor([[1.0, 2.0], [0.0, -1.0]]))
-    block.crosses[0].bias.zero_()
-    block.dense[0].weight.copy_(torch.tensor([[1.0, 1.0], [3.0, 0.0]]))
-    block.dense[0].bias.copy_(torch.tensor([0.5, 0.0]))
+    weights = {
+        "crosses.0.weight": [[1.0, 2.0], [0.0, -1.0]], "crosses.0.bias": [0.0, 0.0],
+        "dense.0.weight": [[1.0, 1.0], [3.0, 0.0]], "dense.0.bias": [0.5, 0.0],
+    }  # fmt: skip
+    block.load_state_dict({name: torch.tensor(values) for name, values in weights.items()})
     first, crossed, dense = block(torch.tensor([3.0, -1.0]))
     assert_close(first, torch.tensor([3.0, -1.0]))
     assert_close(crossed, torch.tensor([3.0 * 1 + 3, -1.0 * 1 - 1]))

@@ -6,9 +6,10 @@
     user_ids.parquet     one column, id: the user of number 1, 2, ..; number 0 is nobody
     item_ids.parquet     the same of items
 
-settings: tasks [names, the main one first], layer ("CR3"), layers {name: what the search found}, decay {by, per_sample,
-half_life_days}, block {width, crosses, hidden} (an `InteractionBlock` of these takes the arrays block.NAME as its state), ranker
-(the upstream's own settings). Users without a state are not named. Nothing that is read is run: no pickle.
+settings: tasks [names, the main one first], layer ("CR3"), layers {name: {log_loss, auc, behind, behind_se}} and probed (both
+empty where the layer was named), decay {by, per_sample, half_life_days}, block {width, crosses, hidden} (an `InteractionBlock` of
+these takes the arrays block.NAME as its state), ranker (the upstream's own settings). Users without a state are not named.
+Nothing that is read is run: no pickle.
 Cost: reading loads every array and looks at each value once.
 """
 
@@ -175,7 +176,7 @@ def _states(path: Path, arrays: Mapping[str, NDArray[Any]], schema: Mapping[str,
         raise _wrong(path, f"{side}.values", f"is {list(values.shape)}, expected {[len(at_us), width]}")
     if offsets.shape != (number + 2,) or offsets[0] != 0 or offsets[-1] != len(at_us) or (np.diff(offsets) < 0).any():
         raise _wrong(path, f"{side}.offsets", f"does not cut {len(at_us):,} states into {number:,} {side} and nobody")
-    falls = np.flatnonzero(np.diff(at_us) < 0) + 1
+    falls = np.flatnonzero(at_us[1:] < at_us[:-1]) + 1
     if not np.isin(falls, offsets).all():
         raise _wrong(path, f"{side}.at_us", "is not in the order of time")
     return States(offsets, at_us, values)

@@ -12,6 +12,7 @@ from headrace.cli.annotating import annotating_app
 from headrace.cli.asking import asking_app
 from headrace.cli.data_sets import data_app
 from headrace.cli.experiment import experiment_app
+from headrace.cli.founding import founding_app
 from headrace.cli.ids import ids_app
 from headrace.cli.planning import planning_app
 from headrace.cli.profiling import profiling_app
@@ -54,6 +55,7 @@ app.add_typer(wheel_app)
 app.add_typer(planning_app)
 app.add_typer(annotating_app)
 app.add_typer(tuning_app)
+app.add_typer(founding_app)
 
 SLICES = "Also cold and warm users and items, head and tail, categories; coverage, exposure, novelty, diversity."
 Out = Annotated[

@@ -61,6 +61,8 @@ class TaskScorer(PooledScorer):
 
     head_at = "body.heads"
     tasks: tuple[str, ...]
+    norm: nn.Module
+    body: nn.Module
 
     def of_tasks(self, tasks: Sequence[str]) -> Self:
         """Before its parameters are made."""

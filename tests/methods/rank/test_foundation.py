@@ -40,11 +40,22 @@ def test_what_is_handed_on_is_what_the_tasks_are_read_from():
     assert {name: values.shape[2:] for name, values in found.items()} == {
         "UR": (5,), "IR": (3,), "CR0": (8,), "CR1": (8,), "CR2": (8,), "CR3": (7,), "CR4": (4,),
     }  # fmt: skip
+    assert model.widths == {name: values.shape[-1] for name, values in found.items() if name != "IR"}
     assert all(values.shape[:2] == (rows, width) for values in found.values())
     assert_close(found["CR0"], torch.cat([found["UR"], found["IR"]], -1))
     outputs = model.score(state, candidates)
     assert_close(outputs.shared, found["CR4"])
     assert_close(outputs.logits, dict(model.body.heads(found["CR4"])))
+
+
+def test_fields_are_named_with_what_they_are():
+    model, _, _ = learned(FoundationRanker, SMALL)
+    assert model.read == {
+        "user.age": ("category", 4), "item.colour": ("category", 3), "item.geo.country/region%": ("category", 2),
+        "item.tags": ("bag", 5), "history": ("events", 5),
+    }  # fmt: skip
+    model, _, _ = learned(FoundationRanker, SMALL, sizes={}, vectors=VECTORS)
+    assert model.read == {"item.vector": ("vector", 5), "history": ("events", 5)}
 
 
 @torch.no_grad()

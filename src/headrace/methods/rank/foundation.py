@@ -92,6 +92,7 @@ class FoundationRanker(TaskScorer):
     revision = 1
     reads_pairs = False
     config: FoundationConfig
+    body: FoundationBody
 
     def learn(self, interactions: Interactions, artifacts: Mapping[str, Any]) -> Learned:
         return learned_tasks(self, interactions, artifacts)
@@ -115,10 +116,24 @@ class FoundationRanker(TaskScorer):
     def joined_width(self, stages: int) -> int:
         return self.config.user_width + self.config.item_width
 
+    @property
+    def widths(self) -> dict[str, int]:
+        """Of a user's part, UR, and of each layer, CR0 .. CRk."""
+        return {"UR": self.config.user_width, **{f"CR{at}": width for at, width in enumerate(self.body.block.widths)}}
+
+    @property
+    def read(self) -> dict[str, tuple[str, int]]:
+        """Each field it reads: its kind, and how many codes or numbers it has. A history is as long as it says."""
+        shapes = FieldShapes.stored(self.arrays(), f"{self.fields_at}.", table=self._table)
+        found = {name: ("category", codes) for name, codes in shapes.users.items()}
+        found |= {name: ("category" if len(shape) == 1 else "bag", codes) for name, (codes, shape) in shapes.items.items()}
+        vector = {"item.vector": ("vector", shapes.vector_dim)} if shapes.vector_dim else {}
+        return found | vector | {"history": ("events", self.config.history)}
+
     def extract(self, state: State, candidates: Batch) -> dict[str, Tensor]:
         """UR [R, C, du], IR [R, C, di] and CR0 .. CRk [R, C, ..]: all that can be handed on."""
         x = self.joined(state, candidates)
-        user, item = x.split([self.config.user_width, self.config.item_width], -1)
+        user, item = torch.split(x, [self.config.user_width, self.config.item_width], -1)
         layers: list[Tensor] = self.body.block(x)
         return {"UR": user, "IR": item, **{f"CR{at}": one for at, one in enumerate(layers)}}
 

@@ -6,15 +6,16 @@
 
 E is DCN-V2's own x_0. UR, IR: the upstream's user and item towers; CR, "item CR": sums so far of its cross representations, of a
 user and of an item. A user's are as of each request, an item's as of the start of the window that is learned from (a buffer until
-the next build); an item that the upstream met first inside that window is unknown. block: an `InteractionBlock` of the upstream's
-structure that starts from its weights and is trained on; "random": the same without them, the control.
+the next build). block: an `InteractionBlock` of the upstream's structure that starts from its weights and is trained on;
+"random": the same without them, the control.
 The gate's maps start at zero, so that it starts as the plain DCN-V2.
 Shapes: user side [R, ..] once, candidates [R, C, ..] -> logits [R, C]. Cost beside DCN-V2's: O(width D) a candidate for the gate,
 the block's own layers at the module level. An upstream costs a look-up a request: nothing of it runs here.
-Use it where this log is short and the upstream's is long. It has nothing to say on users that the upstream has not met, and what
-it says of others ages until it is made anew. `reads = []` without a block is the control that transfers nothing.
+Use it where this log is short and the upstream's is long. It has nothing to say on users and items that the upstream has not met,
+which share one learned vector, and what it says of others ages until it is made anew. `reads = []` without a block is the
+control that transfers nothing.
 Siblings: `dcnv2` without an upstream; `retrieve/standalone` proposes by the same vectors.
-Paper: LFM4Ads (arXiv 2508.14948), sections 3 and 4. Our reading: docs/papers/lfm4ads.md.
+Paper: LFM4Ads (arXiv 2508.14948), feature and module level. Our reading: docs/papers/lfm4ads.md.
 """
 
 from collections.abc import Mapping

@@ -10,7 +10,7 @@ Shapes: user [R, d], item [.., d], d the width of IR. Cost: a look-up and one pr
 An item without an IR is never proposed. A user the upstream has not met is answered by one learned query, the same for all.
 Use it where this log has few events and the upstream knows its users; with a long log of its own `two_tower`, which trains both
 sides, is the one to beat. Relation to `lfm4ads`: that ranks by the same vectors.
-Paper: LFM4Ads (arXiv 2508.14948), model level of section 4. Our reading: docs/papers/lfm4ads.md.
+Paper: LFM4Ads (arXiv 2508.14948), model level. Our reading: docs/papers/lfm4ads.md.
 """
 
 from collections.abc import Mapping

@@ -1,0 +1,27 @@
+"""Why a page was as it was."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from headrace.serve.explain import explain
+from headrace.serve.messages import Explanation, Failed, Refused
+from headrace.serve.serving import Serving
+
+
+def routes(serving: Serving) -> APIRouter:
+    router = APIRouter()
+
+    @router.get(
+        "/v1/explain/{request_id}",
+        response_model=Explanation,
+        responses={404: {"model": Failed}},
+        summary="Why a page was as it was",
+    )
+    async def explained(request_id: str) -> Any:
+        found = await serving.alone(explain, serving.service, request_id)
+        if found is None:
+            raise Refused("request_id", f'"{request_id}" is neither a recent request nor in the log.', status=404)
+        return found
+
+    return router

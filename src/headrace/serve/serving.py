@@ -1,0 +1,40 @@
+"""What routes and pages stand on: the service that answers now, the thread that answers, and where its run lies."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from headrace.contracts.serving import ServeConfig
+from headrace.serve.metrics import Metrics
+from headrace.serve.service import Service
+
+T = TypeVar("T")
+
+
+@dataclass
+class Serving:
+    """folder: the run's. Answers are worked out one at a time, in a thread of their own: two at once on one core would both take
+    twice as long, and events, health and metrics are answered meanwhile. A route asks for `service` once and keeps it."""
+
+    folder: Path
+    service: Service
+    answering: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="answers"))
+
+    @property
+    def settings(self) -> ServeConfig:
+        return self.service.settings
+
+    @property
+    def metrics(self) -> Metrics:
+        return self.service.metrics
+
+    async def alone(self, work: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self.answering, work, *arguments)
+
+    def close(self) -> None:
+        """After the answers in flight; logs are flushed when it returns."""
+        self.answering.shutdown(wait=True)
+        self.service.close()

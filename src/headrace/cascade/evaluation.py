@@ -24,6 +24,7 @@ from headrace.cascade.mapped_foundation import foundation_told
 from headrace.cascade.pipeline import Pipeline
 from headrace.cascade.pseudo_labels import pseudo_labels_told
 from headrace.cascade.scoring import score
+from headrace.cascade.user_sides import sides_told, user_sides
 from headrace.cascade.user_state import user_states
 from headrace.cascade.validation import ndcg_of_retriever
 from headrace.contracts.config import as_dict
@@ -110,6 +111,9 @@ def _measure(pipeline: Pipeline) -> Measured:
         more_facts["foundation"] = foundation_told(pipeline.foundation, windows)
     states, group = user_states(cascade, requests), "user state of rank"
     more_facts[group] = {"ranker": pipeline.plan.rank.use, **states.told()}
+    sides = user_sides(pipeline, "rank", cascade.scorings[-1].scorer)
+    if sides is not None:
+        more_facts[group] |= sides_told(sides)
     losses = _losses(pipeline, found, requests, judge.relevant)
     return Measured(rows + shown, losses, facts | more_facts, curves, {group: states.timings()})
 

@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from headrace.build.graph import Graph
 from headrace.cascade.answers import Answered, Names, Walk, pages, walk
 from headrace.cascade.cascade import Cascade
 from headrace.cascade.codes_in_words import CodesInWords
 from headrace.cascade.pipeline import Pipeline
+from headrace.cascade.user_sides import StoredSides, user_sides
 from headrace.contracts.incremental import Incremental
 from headrace.contracts.requests import History, Requests
 from headrace.contracts.serving import ServeConfig
@@ -32,6 +34,7 @@ from headrace.serve.impressions import Impression, ImpressionLog
 from headrace.serve.intake import Intake
 from headrace.serve.kept_states import WHO, KeptStates, number_of
 from headrace.serve.kept_up import KeptUp
+from headrace.serve.looked_up import LookedUp
 from headrace.serve.messages import Event, Received, Refused
 from headrace.serve.metrics import Metrics
 from headrace.serve.state import LayeredState
@@ -161,9 +164,15 @@ class Service:
 
     def _keeping(self, stage: str, built: Any, served: Any) -> Any:
         """A scorer that keeps something of its users, where it can."""
+
+        def count(outcome: str) -> None:
+            self.metrics.states(stage, outcome)
+
         if self.settings.states_mb and isinstance(built, Incremental) and built.incremental:
-            return KeptUp(stage, built, served, self.kept, lambda outcome: self.metrics.states(stage, outcome))
-        return served
+            return KeptUp(stage, built, served, self.kept, count)
+        # where an erasure took the stored states, the server makes its own, as it does its ONNX files
+        sides = user_sides(self.pipeline, stage, built, Graph(self.pipeline.graph.store))
+        return served if sides is None else LookedUp(stage, built, served, StoredSides(sides), self.kept, count)
 
     def _who(self, asked: Asked) -> int:
         """By whom what is kept goes: nothing of who was erased or does not consent."""

@@ -82,3 +82,9 @@ def test_who_may_not_be_personalised_for(tmp_path, rows, at_us, holds):
     users = {name: [row[place] for row in rows] for place, name in enumerate(names)}
     log = Log.from_tables(write_tables(tmp_path / "log", some_events(), users=users))
     assert Impersonal(log.tables).holds("u1", at_us) == holds
+
+
+def test_all_who_refuse_to_be_personalised_for_at_a_moment(tmp_path):
+    users = {"user_id": ["u1", "u1", "u2", "u3"], "valid_from": [0, 30, 0, 50], "consent_personalise": [False, True, True, False]}
+    found = Impersonal(write_tables(tmp_path / "log", some_events(), users=users))
+    assert [sorted(found.users(at_us)) for at_us in (20, 60)] == [["u1", "u3"], ["u3"]]

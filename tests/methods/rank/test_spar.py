@@ -15,6 +15,7 @@ from headrace.contracts.training import TrainConfig
 from headrace.data.rank_inputs import USERS, user_batch
 from headrace.data.summaries import Summaries
 from headrace.encode.reading.poly import mean_entropy
+from headrace.encode.reading.reader import ReaderConfig
 from headrace.methods.rank.spar import SPAR, SPARConfig
 from headrace.nn.seeded import seeded
 from headrace.serve.accelerate import SCORE, USER, ScorerSessions
@@ -23,6 +24,7 @@ from headrace.testing import check_batches, check_objective, check_scorer
 from headrace.testing.examples import HOUR_US, history_of, some_candidates, some_requests
 from headrace.train.trainer import train
 from tests.encode.reading.scorers import READER, SILENT, TEXTS
+from tests.encode.reading.tiny_encoders import MAKERS
 from tests.methods.examples import featured, inputs
 
 SMALL = SPARConfig(
@@ -163,6 +165,17 @@ def test_an_exported_ranker_is_the_eager_one(name, tmp_path):
     assert_close(sessions.score(sessions.user(user), candidates).logits["score"], eager, rtol=1e-5, atol=1e-5)
 
 
+def test_a_published_reader_takes_sessions_that_it_has_places_for(tmp_path):
+    """It counts places; 24 of them, so three items of 8 tokens."""
+    MAKERS["roberta"](tmp_path)
+    reader = ReaderConfig(kind="hf", name=str(tmp_path), tokens=8, frozen=True)
+    model, _, lists = learned(settings=arm(reader=reader, session=2, summary="written"))
+    check_scorer(model, *inputs(model, lists))
+    for more in ({"session": 4}, {"session": 1, "summary": "written", "summary_tokens": 40}):
+        with pytest.raises(ConfigError, match=r"spar: the reader takes \d+ tokens at once"):
+            learned(settings=arm(reader=reader, **more))
+
+
 def test_it_learns_which_words_fit_which_users():
     """Users chose what says iron, or what says linen; of six candidates the one that says the same word was chosen."""
     lists, place, texts = lists_of_two_tastes()
@@ -178,8 +191,6 @@ def test_it_learns_which_words_fit_which_users():
 def test_what_is_refused():
     with pytest.raises(ConfigError, match="Set vectors = 1"):
         parse(SPARConfig, {"ccs": False}, where="rank")
-    with pytest.raises(ConfigError, match="reads 512 tokens at once"):
-        parse(SPARConfig, {"reader": {"kind": "minilm"}, "session": 22}, where="rank")
     with pytest.raises(ConfigError, match="is read by uie"):
         parse(SPARConfig, {"summary": "alone", "uie": False}, where="rank")
     interactions, artifacts = featured(None, {})

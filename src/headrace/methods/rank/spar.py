@@ -36,9 +36,6 @@ from headrace.encode.reading.relevance import Relevance
 from headrace.encode.reading.sessions import ReadHistory, read_in_sessions, tokens_at_most
 from headrace.encode.reading.text_scorer import TextConfig, TextScorer
 
-_LONGEST = 512
-"""Tokens that published encoders read at once."""
-
 
 @config
 class SPARConfig(TextConfig):
@@ -69,12 +66,6 @@ class SPARConfig(TextConfig):
         super().__post_init__()
         if not self.ccs and self.vectors != 1:
             raise ConfigError(f"ccs = false: an item is one vector, its <sos>, and vectors = {self.vectors}. Set vectors = 1.")
-        together = max(self.session * self.reader.tokens, self.summary_tokens if self.summary != "none" else 0)
-        if self.reader.kind != "own" and together > _LONGEST:
-            raise ConfigError(
-                f'reader: kind = "{self.reader.kind}" reads {_LONGEST} tokens at once, and a session or a summary is up to '
-                f"{together}. Set fewer items a session, or fewer tokens."
-            )
         if self.summary == "alone" and not self.uie:
             raise ConfigError('summary = "alone": a summary is read by uie, and uie = false. Leave uie as it is.')
 
@@ -116,11 +107,21 @@ class SPAR(TextScorer):
         read = self._read(batch)
         return self.summarise.weights(read.states, read.there, self._visible(read))
 
+    @property
+    def _session(self) -> int:
+        return min(self.config.session, self.config.history)
+
     def _layers(self) -> None:
-        settings, dim = self.config, self.reader.dim
+        settings, dim, most = self.config, self.reader.dim, self.reader.longest
+        together = max(self._session * settings.reader.tokens, settings.summary_tokens if self.reads_users else 0)
+        if most is not None and together > most:
+            raise ConfigError(
+                f"spar: the reader takes {most:,} tokens at once, and a session or a summary is up to {together:,}. Set a smaller "
+                "session, fewer tokens of an item, or fewer summary_tokens."
+            )
         if settings.uhs and settings.summary != "alone":
             prefix = settings.summary_tokens if self.reads_users else 0
-            longest = tokens_at_most(settings.history, settings.session, settings.reader.tokens, prefix)
+            longest = tokens_at_most(settings.history, self._session, settings.reader.tokens, prefix)
             self.summarise = PolyAttention(dim, settings.history)
             self.visible = Visible(
                 settings.history, longest, window=settings.window, starts=settings.starts, share=settings.share, seed=self.seed
@@ -165,7 +166,7 @@ class SPAR(TextScorer):
     def _read(self, batch: Batch) -> ReadHistory:
         tokens = self.tokens[self.known(batch["history"])].long()
         prefix = self._written(batch[USERS]) if self.reads_users else None
-        return read_in_sessions(self.reader, tokens, self.config.session, prefix)
+        return read_in_sessions(self.reader, tokens, self._session, prefix)
 
     def _visible(self, read: ReadHistory) -> Tensor | None:
         settings = self.config

@@ -162,6 +162,10 @@ class TextScorer(ListScorer):
         found: Tensor = (items.sum(2) @ side.sum(1).unsqueeze(-1)).squeeze(-1)
         return found
 
+    def _joined(self, text: Tensor, said: Tensor, items: Tensor) -> Tensor:
+        """text [N, n, d'] of items [N], where `said` [N] they have one -> [N, n, d']; zeros: nothing is known of the item."""
+        return text * said.view(-1, 1, 1)
+
     def _more(self, interactions: Interactions) -> Mapping[str, NDArray[Any]]:
         """What else of the log is kept as buffers, by name."""
         return {}
@@ -175,7 +179,7 @@ class TextScorer(ListScorer):
             found = self._pooled(self._states_held()[items], there)
         else:
             found = self._item_side(ids, there)
-        return found * there.any(1).view(-1, 1, 1)
+        return self._joined(found, there.any(1), items)
 
     @torch.no_grad()
     def _states_held(self) -> Tensor:

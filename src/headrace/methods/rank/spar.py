@@ -116,8 +116,8 @@ class SPAR(TextScorer):
         together = max(self._session * settings.reader.tokens, settings.summary_tokens if self.reads_users else 0)
         if most is not None and together > most:
             raise ConfigError(
-                f"spar: the reader takes {most:,} tokens at once, and a session or a summary is up to {together:,}. Set a smaller "
-                "session, fewer tokens of an item, or fewer summary_tokens."
+                f"spar: the reader takes {most:,} tokens at once, and a session or a summary is up to {together:,}. Set a "
+                "smaller session, fewer tokens of an item, or fewer summary_tokens."
             )
         if settings.uhs and settings.summary != "alone":
             prefix = settings.summary_tokens if self.reads_users else 0

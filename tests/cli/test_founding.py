@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from headrace.cascade.foundation import read_foundation
+from headrace.cli.founding import _layers
 from headrace.cli.main import app
 from headrace.contracts.errors import HeadraceError
 from tests.cascade.upstream_shop import upstream_run
@@ -65,6 +66,23 @@ def test_what_is_not_its_own_is_left_alone(run: Path, tmp_path: Path) -> None:
     with pytest.raises(HeadraceError, match="no foundation"):
         asked(str(run), "--out", str(tmp_path))
     assert (tmp_path / "letter").read_text() == "dear"
+
+
+def test_a_search_that_finds_nothing_says_so() -> None:
+    def layers(constant: float) -> str:
+        of = {"a constant": constant, "CR0": 0.5, "CR1": 0.4}
+        one = {name: {"log_loss": loss, "auc": 0.6, "behind": loss - 0.4, "behind_se": 0.01} for name, loss in of.items()}
+        counts = {"fitted_on": 1200, "positive": 30, "judged_on": 1300, "judged_positive": 40}
+        return "\n".join(_layers({"layers": one, "probed": counts, "layer": "CR1", "tasks": ["click", "buy"]}))
+
+    assert "may be worth little" in layers(0.39)
+    assert "may be worth little" not in layers(0.41)
+    assert "+0.1000 ± 0.0100" in layers(0.41)
+    assert (
+        layers(0.41)
+        .splitlines()[0]
+        .endswith("fitted on 1,200 impressions (30 positive), judged on 1,300 later ones (40 positive)")
+    )
 
 
 def test_help_teaches() -> None:

@@ -3,14 +3,15 @@
     p = sigmoid(w · [CR_l(u), IR(i)] + b)        CR_l(u): summed and standardised, as of strictly before the request
 
 Probes are fitted on the earlier half of the impressions that stopped the upstream's training, judged by log loss on the later
-half; the layer of the smallest is chosen. Their labels had no say in the upstream's weights but for when to stop. Beside the
-layers: a constant, IR alone and UR alone (the newest one kept before the request), to see what a sum adds to them. `behind` is
-how much more log loss each has than the chosen layer, over the same impressions, `behind_se` its standard error: a difference of
-less than two of these says nothing.
+half; the layer of the smallest is chosen. How hard slopes are held to 0 is found for each probe within the earlier half, by its
+own earlier and later part, so that a wide layer is not judged by what it can learn by heart. These labels had no say in the
+upstream's weights but for when to stop. Beside the layers: a constant, IR alone and UR alone (the newest one kept before the
+request), to see what a sum adds to them. `behind` is how much more log loss each has than the chosen layer, over the same
+impressions, `behind_se` its standard error: a difference of less than two of these says nothing.
 What a probe cannot see: it reads user and item side by side, so a layer that is good for what a nonlinear model makes of it may
 be passed over. `--layer` names another.
 Cost: one pass of the ranker over what was shown, until that window's end, to the users it is asked about (10,000 impressions at
-most), and a ridge regression a layer.
+most), and five ridge regressions at most a layer.
 """
 
 from collections.abc import Mapping
@@ -29,7 +30,7 @@ from headrace.evaluate.pointwise import auc, log_losses
 from headrace.optim.logistic import ridge
 
 _MOST = 10_000
-_PENALTY = 10.0  # a slope's prior deviation is a third of a logit for a deviation of its column
+_PENALTIES = (1.0, 10.0, 100.0, 1000.0)  # of a slope, in logits for a deviation of its column
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def search(upstream: Upstream, decay: Decay, progress: Progress) -> Searched:
     columns = {"a constant": items[:, :0], "IR": items, "UR": known["UR"]}
     columns |= {name: np.concatenate([known[name], items], 1) for name in crossed}
     later = asked.label[~earlier]
-    said = {name: _said(read, asked.label, earlier) for name, read in columns.items()}
+    said = {name: _said(read, asked, earlier) for name, read in columns.items()}
     losses = {name: log_losses(later, p) for name, p in said.items()}
     best = min(crossed, key=lambda name: losses[name].mean())
     layers = {}
@@ -129,10 +130,20 @@ def last_before(users: Int32, at_us: Int64, asked: Int32, asked_us: Int64) -> In
     return found
 
 
-def _said(columns: Float32, label: Float64, earlier: Bool) -> Float64:
+def _said(columns: Float32, asked: Asked, earlier: Bool) -> Float64:
     """Fitted on the earlier ones, what a probe says of the later ones."""
-    mean, spread = columns[earlier].mean(0), columns[earlier].std(0)
+    middle_us = np.sort(asked.at_us[earlier])[int(earlier.sum()) // 2]
+    first, then = earlier & (asked.at_us < middle_us), earlier & (asked.at_us >= middle_us)
+    penalty = _PENALTIES[-1]
+    if all(0 < asked.label[part].sum() < part.sum() for part in (first, then)):
+        truth = asked.label[then]
+        penalty = min(_PENALTIES, key=lambda one: log_losses(truth, _probe(columns, asked.label, first, then, one)).mean())
+    return _probe(columns, asked.label, earlier, ~earlier, penalty)
+
+
+def _probe(columns: Float32, label: Float64, fits: Bool, judges: Bool, penalty: float) -> Float64:
+    mean, spread = columns[fits].mean(0), columns[fits].std(0)
     standard = ((columns - mean) / np.where(spread > 0, spread, 1)).astype(np.float64)
-    w = ridge(standard[earlier], label[earlier], _PENALTY)
-    said: Float64 = 0.5 * (1 + np.tanh(0.5 * (standard[~earlier] @ w[:-1] + w[-1])))
+    w = ridge(standard[fits], label[fits], penalty)
+    said: Float64 = 0.5 * (1 + np.tanh(0.5 * (standard[judges] @ w[:-1] + w[-1])))
     return said

@@ -67,16 +67,18 @@ def _show(made: "Made", out: Path) -> None:
 
 def _layers(settings: Mapping[str, Any]) -> list[str]:
     """The search, as lines; none where the layer was named."""
-    if not settings["layers"]:
+    layers, probed = settings["layers"], settings["probed"]
+    if not layers:
         return []
-    probed = settings["probed"]
     lines = [
         f"A linear probe of {settings['tasks'][0]}, fitted on {probed['fitted_on']:,} impressions ({probed['positive']:,} "
         f"positive), judged on {probed['judged_on']:,} later ones ({probed['judged_positive']:,} positive)",
         f"  {'reads':<12}{'log loss':>9}{'AUC':>8}   behind the chosen, ± standard error",
     ]
-    for name, one in settings["layers"].items():
+    for name, one in layers.items():
         behind = "chosen" if name == settings["layer"] else f"{one['behind']:+.4f} ± {one['behind_se']:.4f}"
         reads = f"{name}, IR" if name.startswith("CR") else name
         lines.append(f"  {reads:<12}{one['log_loss']:>9.4f}{one['auc']:>8.4f}   {behind}")
+    if min(layers[name]["log_loss"] for name in layers if not name.startswith("CR")) <= layers[settings["layer"]]["log_loss"]:
+        lines.append("No layer's probe is better than all that read no layer: what is handed on may be worth little to a plan.")
     return lines

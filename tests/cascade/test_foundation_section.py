@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.cascade.foundation_section import Upstream, upstream_files
+from headrace.cascade.foundation_section import Upstream, anchored, upstream_files
 from headrace.cascade.plan import plan_from
 from headrace.contracts.errors import ConfigError
 
@@ -37,6 +37,13 @@ def test_a_plan_names_an_artifact_or_none():
 def test_what_is_refused(more, says):
     with pytest.raises(ConfigError, match=says):
         planned(**more)
+
+
+def test_it_is_found_from_another_folder_too(tmp_path):
+    asked = {"rank": {"use": "lfm4ads"}, "foundation": {"artifact": "up"}}
+    assert anchored(asked, tmp_path) == {**asked, "foundation": {"artifact": str(tmp_path.resolve() / "up")}}
+    assert anchored({"rank": {}}, tmp_path) == {"rank": {}}
+    assert anchored({"foundation": {"artifact": 3}}, tmp_path) == {"foundation": {"artifact": 3}}, "refused where it is read"
 
 
 def test_its_files_are_found_from_the_tomls_folder(tmp_path):

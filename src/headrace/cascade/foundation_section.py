@@ -1,6 +1,8 @@
 """[foundation] of the TOML: the folder of what an upstream model knows, for the components that read it."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from headrace.contracts.config import config
 from headrace.contracts.errors import ConfigError, nearest
@@ -30,6 +32,14 @@ def need_foundation(what: str, where: str) -> ConfigError:
         f"{where}: {what} reads what an upstream model knows, and there is none. Make one (headrace foundation RUN --out "
         'upstream) and name it: [foundation] artifact = "upstream".'
     )
+
+
+def anchored(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A TOML's sections with the artifact's whole path, for who builds it in another folder than the TOML's."""
+    section = values.get("foundation")
+    if not isinstance(section, Mapping) or not isinstance(section.get("artifact"), str):
+        return dict(values)
+    return {**values, "foundation": {**section, "artifact": str((folder / section["artifact"]).resolve())}}
 
 
 def upstream_files(asked: Upstream, folder: Path, where: str) -> list[Path]:

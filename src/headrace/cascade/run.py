@@ -22,7 +22,7 @@ from headrace.cascade.codes_in_words import CodesInWords
 from headrace.cascade.evaluation import Measured, evaluate_cascade
 from headrace.cascade.foundation_section import NEED, upstream_files
 from headrace.cascade.pipeline import Pipeline
-from headrace.cascade.plan import plan_from, read_toml
+from headrace.cascade.plan import Plan, plan_from, read_toml
 from headrace.cascade.user_state import with_timings
 from headrace.contracts.errors import ConfigError, nearest
 from headrace.contracts.progress import Progress, silent
@@ -48,8 +48,7 @@ def planned(toml: Path, folder: Path, progress: Progress = silent) -> Pipeline:
     """The pipeline of a TOML, nothing worked out yet."""
     values = read_toml(toml)
     plan = plan_from(values, where=str(toml), folder=toml.parent)
-    upstream = upstream_files(plan.foundation, plan.folder, plan.where)
-    sources = fingerprint({**source_files(plan.data, plan.folder), **({NEED: upstream} if upstream else {})})
+    sources = sources_of(plan)
     kept = {"toml": values, "where": str(toml), "folder": str(toml.parent.resolve()), "sources": sources}
     place(folder / "plan.json", json.dumps(kept, indent=1, default=str))
     return Pipeline(plan, Graph(Store(folder / "store"), progress), sources)
@@ -104,6 +103,12 @@ def recommend(
     if codes:
         said = CodesInWords.of(cascade.retrievers.values(), pipeline.log, pipeline.cuts.test_us)
     return answer(cascade, pipeline.log, requests, seed=seed, codes=said)[0]
+
+
+def sources_of(plan: Plan) -> dict[str, str]:
+    """The state of all that a plan reads: its tables, and the upstream's artifact if it names one."""
+    upstream = upstream_files(plan.foundation, plan.folder, plan.where)
+    return fingerprint({**source_files(plan.data, plan.folder), **({NEED: upstream} if upstream else {})})
 
 
 def source_files(settings: DataConfig, base: Path) -> dict[str, list[Path]]:

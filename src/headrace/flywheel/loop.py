@@ -11,12 +11,13 @@ anywhere goes on where it was: no day is served twice, no model trained twice, n
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from headrace.artifacts.atomic import place
+from headrace.cascade.foundation_section import anchored
 from headrace.cascade.plan import read_toml
 from headrace.contracts.config import digest
 from headrace.contracts.errors import ConfigError
@@ -60,6 +61,7 @@ def fly(toml: Path, run: Path, *, generations: int, drills: Sequence[int] = (), 
     """Every cycle up to that many, those of an earlier call first."""
     values = read_toml(toml)
     plan = flight(values, str(toml))
+    plan = replace(plan, stages=anchored(plan.stages, toml.parent))
     _same(run, values, toml)
     panel = Panel.of(plan.gates, str(toml))
     wheel = _Wheel(run, plan, str(toml), panel, _traffic(plan, toml, run, progress), progress)

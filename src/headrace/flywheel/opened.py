@@ -14,7 +14,7 @@ from headrace.build.graph import Graph
 from headrace.cascade.cascade import Cascade
 from headrace.cascade.pipeline import Pipeline
 from headrace.cascade.plan import plan_from
-from headrace.cascade.run import fingerprint, open_run, source_files
+from headrace.cascade.run import open_run, sources_of
 from headrace.contracts.errors import ConfigError
 from headrace.contracts.progress import Progress, silent
 from headrace.contracts.requests import Int32, Requests
@@ -59,8 +59,7 @@ class Opened:
 def record(values: Mapping[str, Any], where: str, folder: Path) -> dict[str, Any]:
     """What opens a plan's pipeline again, and the state of its sources now."""
     plan = plan_from(values, where=where, folder=folder)
-    sources = fingerprint(source_files(plan.data, plan.folder))
-    return {"toml": dict(values), "where": where, "folder": str(folder.resolve()), "sources": sources}
+    return {"toml": dict(values), "where": where, "folder": str(folder.resolve()), "sources": sources_of(plan)}
 
 
 def pipeline_of(

@@ -43,12 +43,15 @@ ARMS = {
 }
 
 
-def made(settings: SPARConfig) -> SPAR:
-    """With the weights of a draw."""
+def some_texts() -> list[str]:
     draw = rng(0, "texts")
     words = ["".join(draw.choice(list("abcdefghijklmnop"), draw.integers(3, 9))) for _ in range(WORDS)]
-    texts = ["", *(" ".join(words[one] for one in draw.zipf(1.3, 30) % WORDS) for _ in range(ITEMS - 1))]
-    scorer = SPAR(settings)
+    return ["", *(" ".join(words[one] for one in draw.zipf(1.3, 30) % WORDS) for _ in range(ITEMS - 1))]
+
+
+def made(settings: SPARConfig) -> SPAR:
+    """With the weights of a draw."""
+    texts, scorer = some_texts(), SPAR(settings)
     with seeded(0, "init"):
         reader = Reader.fitted(settings.reader, texts)
         scorer._set(reader, reader.tokenise(texts, settings.reader.tokens).astype(np.int32), 0, {})

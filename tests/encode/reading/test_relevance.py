@@ -55,4 +55,5 @@ def test_a_user_of_zeros_scores_zero_with_a_finite_gradient():
     found = relevance(side, items, torch.zeros(2, 3, dtype=torch.bool))
     assert (found == 0).all()
     found.sum().backward()
+    assert side.grad is not None
     assert side.grad.isfinite().all()

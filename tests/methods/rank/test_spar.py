@@ -139,8 +139,8 @@ def test_a_summary_is_read_and_can_be_told(how):
     model.eval()
     requests = requests_of([[4, 9]] * 4)
     requests = replace(requests, users=np.array([1, 2, 3, 99], np.int32))
-    assert isinstance(model, Summarising)
-    assert model.summaries_of(requests) == [WRITTEN.texts[1], WRITTEN.texts[2], "", ""]
+    told: Summarising = model
+    assert told.summaries_of(requests) == [WRITTEN.texts[1], WRITTEN.texts[2], "", ""]
     sides = model.user(user_batch(requests, model.schema))["side"]
     assert not torch.allclose(sides[0], sides[1])
     assert_close(sides[2], sides[3]), "a user who came since has none"

@@ -82,17 +82,23 @@ def _packed(ids: Tensor, *beside: Tensor) -> tuple[Tensor, ...]:
     there = ids > 0
     wide = ids.shape[2]
     to = torch.where(there, there.long().cumsum(2) - 1, wide)  # all others to one column more, which is left out
-    kept = wide if torch.jit.is_tracing() or not len(ids) else max(int(there.sum(2).max()), 1)
+    kept = wide if _traced() or not len(ids) else max(int(there.sum(2).max()), 1)
     return tuple(torch.zeros_like(pad(one, (0, 1))).scatter(2, to, one)[..., :kept] for one in (ids, *beside))
 
 
 def _states(reader: Reader, ids: Tensor) -> Tensor:
     """[B, T] -> [B, T, d], zeros at ids of 0."""
     there = ids > 0
-    if torch.jit.is_tracing():
+    if _traced():
         return reader.states(ids, there)
     rows = there.any(1).nonzero().squeeze(1)
     if not len(rows):
         return torch.zeros(*ids.shape, reader.dim, device=ids.device)
     read = reader.states(ids[rows], there[rows])
     return read.new_zeros(*ids.shape, reader.dim).index_copy(0, rows, read)
+
+
+def _traced() -> bool:
+    """Whether a file is made, whose shapes are set."""
+    traced: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return traced

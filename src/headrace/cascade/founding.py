@@ -17,13 +17,14 @@ import polars as pl
 
 from headrace.cascade.layer_search import Searched, search
 from headrace.cascade.pipeline import Pipeline
-from headrace.cascade.upstream import Upstream
+from headrace.cascade.upstream import Frozen, Upstream
 from headrace.contracts.config import as_dict
 from headrace.contracts.errors import ConfigError, listed, nearest
 from headrace.contracts.progress import Progress, silent
 from headrace.contracts.requests import Int32
 from headrace.data.aggregator import ALWAYS, Aggregator, Decay, standardised, states_of
 from headrace.data.foundation import Foundation, States
+from headrace.methods.rank.foundation import FoundationRanker
 from headrace.nn.state import arrays_of
 
 AUTO = "auto"
@@ -45,29 +46,37 @@ def founding(pipeline: Pipeline, decay: Decay, layer: str = AUTO, progress: Prog
     if layer not in (AUTO, *layers):
         raise ConfigError(f'--layer "{layer}" is none of this upstream.{nearest(layer, layers)} It has: {listed(layers)}.')
     found = search(upstream, decay, progress) if layer == AUTO else Searched(layer, {}, {})
-    users, items = _states(upstream, found.best, decay, progress)
+    users, items = states(upstream, found.best, decay, progress)
     numbers = np.flatnonzero(np.diff(users.offsets)).astype(np.int32)
+    known = known_by(
+        ranker, _only(users, numbers), items, found, decay, pipeline.window("rank")[1], pipeline.scorer("rank").digest
+    )
+    return Made(known, log.users.ids.gather(numbers - 1), log.items.ids)
+
+
+def known_by(
+    ranker: FoundationRanker, users: States, items: States, found: Searched, decay: Decay, trained_until_us: int, made_of: str
+) -> Foundation:
+    """users, items: as `states` has them of the layer that was found."""
     width = ranker.widths[found.best]
     settings = {
         "tasks": list(ranker.tasks), "layer": found.best, "layers": dict(found.layers), "probed": dict(found.probed),
         "decay": as_dict(decay), "ranker": as_dict(ranker.config),
         "block": {"width": ranker.joined_width(0), "crosses": ranker.config.crosses, "hidden": list(ranker.config.hidden)},
     }  # fmt: skip
-    known = Foundation(
-        _only(users, numbers), items, {"UR": ranker.config.user_width, "CR": width},
-        {"IR": ranker.config.item_width, "CR": width}, ranker.read, arrays_of(ranker.body.block), settings,
-        pipeline.window("rank")[1], pipeline.scorer("rank").digest,
+    return Foundation(
+        users, items, {"UR": ranker.config.user_width, "CR": width}, {"IR": ranker.config.item_width, "CR": width}, ranker.read,
+        arrays_of(ranker.body.block), settings, trained_until_us, made_of,
     )  # fmt: skip
-    return Made(known, log.users.ids.gather(numbers - 1), log.items.ids)
 
 
-def _states(upstream: Upstream, layer: str, decay: Decay, progress: Progress) -> tuple[States, States]:
-    """Of users and of items, in the log's numbers."""
-    log, width = upstream.pipeline.log, upstream.ranker.widths[layer]
+def states(upstream: Frozen, layer: str, decay: Decay, progress: Progress = silent) -> tuple[States, States]:
+    """Of users, UR and CR, and of items, IR and CR, in the log's numbers."""
+    width = upstream.ranker.widths[layer]
     rows, users, items, at_us = upstream.samples
-    of_users, of_items = (Aggregator(size, width, decay) for size in (len(log.users), len(log.items)))
+    of_users, of_items = (Aggregator(size, width, decay) for size in (upstream.n_users, upstream.n_items))
     ends = np.diff(rows, append=-1) != 0  # a request's last sample: its user's state is then whole
-    catalogue = np.arange(1, len(log.items), dtype=np.int32)
+    catalogue = np.arange(1, upstream.n_items, dtype=np.int32)
     always = upstream.of_items(catalogue)
     theirs, its = [], [np.pad(always, ((0, 0), (0, width)))]
     for samples, values in upstream.runs(progress, "states"):
@@ -78,8 +87,8 @@ def _states(upstream: Upstream, layer: str, decay: Decay, progress: Progress) ->
         its.append(np.concatenate([values["IR"], sums], 1))
     whole = np.concatenate([np.full(len(catalogue), ALWAYS), at_us])
     return (
-        states_of(users[ends], at_us[ends], np.concatenate(theirs), len(log.users)),
-        states_of(np.concatenate([catalogue, items]), whole, np.concatenate(its), len(log.items)),
+        states_of(users[ends], at_us[ends], np.concatenate(theirs), upstream.n_users),
+        states_of(np.concatenate([catalogue, items]), whole, np.concatenate(its), upstream.n_items),
     )
 
 

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headrace.cascade.upstream import Upstream
+from headrace.cascade.upstream import Frozen, Upstream
 from headrace.contracts.errors import DataError
-from headrace.contracts.progress import Progress
+from headrace.contracts.lists import CandidateLists
+from headrace.contracts.progress import Progress, silent
 from headrace.contracts.requests import Bool, Float32, Float64, Int32, Int64
 from headrace.contracts.rng import rng
 from headrace.data.aggregator import Aggregator, Decay, standardised
@@ -54,7 +55,11 @@ class Searched:
 
 def search(upstream: Upstream, decay: Decay, progress: Progress) -> Searched:
     """DataError where a half has impressions of one outcome alone."""
-    asked = _asked(upstream)
+    return compared(upstream, _asked(upstream), decay, progress)
+
+
+def compared(upstream: Frozen, asked: Asked, decay: Decay, progress: Progress = silent) -> Searched:
+    """As `search`, on these impressions."""
     cut_us = np.sort(asked.at_us)[len(asked.at_us) // 2] if len(asked.at_us) else 0
     earlier = asked.at_us < cut_us
     probed = {"fitted_on": int(earlier.sum()), "positive": int(asked.label[earlier].sum())}
@@ -83,17 +88,20 @@ def search(upstream: Upstream, decay: Decay, progress: Progress) -> Searched:
 
 
 def _asked(upstream: Upstream) -> Asked:
-    pipeline = upstream.pipeline
-    lists = pipeline.stopping("rank")
+    return asked_of(upstream, upstream.pipeline.stopping("rank"), upstream.pipeline.plan.seed)
+
+
+def asked_of(upstream: Frozen, lists: CandidateLists, seed: int) -> Asked:
+    """Those whose label is known, of users with a part in the upstream; a draw where there are many."""
     assert lists.known is not None
     rows, columns = np.nonzero(lists.known & np.isin(lists.requests.users, upstream.users)[:, None])
-    chosen = np.sort(rng(pipeline.plan.seed, "layer search").permutation(len(rows))[:_MOST])
+    chosen = np.sort(rng(seed, "layer search").permutation(len(rows))[:_MOST])
     rows, columns = rows[chosen], columns[chosen]
     label = lists.label[rows, columns].astype(np.float64)
     return Asked(lists.requests.users[rows], lists.requests.at_us[rows], lists.candidates.items[rows, columns], label)
 
 
-def _as_of(upstream: Upstream, asked: Asked, decay: Decay, progress: Progress) -> dict[str, Float32]:
+def _as_of(upstream: Frozen, asked: Asked, decay: Decay, progress: Progress) -> dict[str, Float32]:
     """UR and each layer's sum strictly before each impression's moment, [N, width]; 0 where nothing was shown before."""
     theirs = upstream.only(np.isin(upstream.users, asked.users) & (upstream.at_us < asked.at_us.max()))
     _, users, _, at_us = theirs.samples
@@ -104,7 +112,7 @@ def _as_of(upstream: Upstream, asked: Asked, decay: Decay, progress: Progress) -
     for name, width in upstream.ranker.widths.items():
         states[name] = np.zeros((len(wanted), width), np.float32)
         if name != "UR":
-            sums[name] = Aggregator(len(upstream.pipeline.log.users), width, decay)
+            sums[name] = Aggregator(upstream.n_users, width, decay)
     for samples, values in theirs.runs(progress, "layer search"):
         here = (wanted >= samples.start) & (wanted < samples.stop)
         rows = wanted[here] - samples.start

@@ -11,9 +11,10 @@ log, and a build that still knew them can't be opened.
 Cost: the ranker's pass over each sample once, in parts of 512 requests.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import polars as pl
@@ -24,7 +25,7 @@ from headrace.cascade.pipeline import Pipeline
 from headrace.cascade.plan import trusted
 from headrace.contracts.errors import ConfigError, DataError
 from headrace.contracts.progress import Progress
-from headrace.contracts.requests import Bool, Float32, Int32, Int64
+from headrace.contracts.requests import Bool, Float32, Int32, Int64, Requests
 from headrace.data.consent import Impersonal, refusing_users
 from headrace.data.rank_inputs import user_batch
 from headrace.methods.rank import RANKERS
@@ -34,14 +35,60 @@ _AT_ONCE, _LAST_WORD = 512, 2**62
 
 
 @dataclass(frozen=True)
-class Upstream:
-    """users, at_us [R]: requests in the order of time. items [R, S]: what was shown for each, 0 behind the last."""
+class Frozen:
+    """A ranker and what it is run over. users, at_us [R]: requests in the order of time. items [R, S]: what was shown for each, 0
+    behind the last. requests_of(users, at_us): all that is known of requests as of their moments. n_users, n_items: number 0
+    among them."""
 
-    pipeline: Pipeline
     ranker: FoundationRanker
     users: Int32
     at_us: Int64
     items: Int32
+    requests_of: Callable[[Int32, Int64], Requests]
+    n_users: int
+    n_items: int
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def only(self, wanted: Bool) -> Self:
+        """wanted [R]: of the requests."""
+        return replace(self, users=self.users[wanted], at_us=self.at_us[wanted], items=self.items[wanted])
+
+    @cached_property
+    def samples(self) -> tuple[Int64, Int32, Int32, Int64]:
+        """Of each: its request, user, item and moment, [N]."""
+        rows, columns = np.nonzero(self.items)
+        return rows, self.users[rows], self.items[rows, columns], self.at_us[rows]
+
+    def runs(self, progress: Progress, what: str) -> Iterator[tuple[slice, dict[str, Float32]]]:
+        """A range of the samples, and what the ranker says of them: UR, IR, CR0 .. CRk, [N, width] each."""
+        done = 0
+        for start in range(0, len(self), _AT_ONCE):
+            part = slice(start, min(start + _AT_ONCE, len(self)))
+            requests = self.requests_of(self.users[part], self.at_us[part])
+            items = torch.from_numpy(self.items[part].astype(np.int64))
+            with torch.inference_mode():
+                state = self.ranker.user(user_batch(requests, self.ranker.schema))
+                found = self.ranker.extract(state, {"items": items})
+                values = {name: one[items > 0].numpy() for name, one in found.items()}
+            samples = slice(done, done + len(values["UR"]))
+            yield samples, values
+            done = samples.stop
+            progress(what, part.stop, len(self))
+
+    def of_items(self, items: Int32) -> Float32:
+        """IR, [N, width]."""
+        with torch.inference_mode():
+            found: Float32 = self.ranker.items(torch.from_numpy(items.astype(np.int64))).numpy()
+        return found
+
+
+@dataclass(frozen=True)
+class Upstream(Frozen):
+    """A finished build's."""
+
+    pipeline: Pipeline
 
     @classmethod
     def of(cls, pipeline: Pipeline) -> "Upstream":
@@ -64,42 +111,10 @@ class Upstream:
         items = np.zeros((len(begins), int(columns.max()) + 1), np.int32)
         items[rows, columns] = pipeline.log.items.encode(shown["item_id"])
         users = pipeline.log.users.encode(shown["user_id"].gather(begins))
-        return cls(pipeline, pipeline.scoring("rank").scorer, users, shown["at"].gather(begins).to_numpy(), items)
-
-    def __len__(self) -> int:
-        return len(self.users)
-
-    def only(self, wanted: Bool) -> "Upstream":
-        """wanted [R]: of the requests."""
-        return replace(self, users=self.users[wanted], at_us=self.at_us[wanted], items=self.items[wanted])
-
-    @cached_property
-    def samples(self) -> tuple[Int64, Int32, Int32, Int64]:
-        """Of each: its request, user, item and moment, [N]."""
-        rows, columns = np.nonzero(self.items)
-        return rows, self.users[rows], self.items[rows, columns], self.at_us[rows]
-
-    def runs(self, progress: Progress, what: str) -> Iterator[tuple[slice, dict[str, Float32]]]:
-        """A range of the samples, and what the ranker says of them: UR, IR, CR0 .. CRk, [N, width] each."""
-        done = 0
-        for start in range(0, len(self), _AT_ONCE):
-            part = slice(start, min(start + _AT_ONCE, len(self)))
-            requests = self.pipeline.requests_of(self.users[part], self.at_us[part])
-            items = torch.from_numpy(self.items[part].astype(np.int64))
-            with torch.inference_mode():
-                state = self.ranker.user(user_batch(requests, self.ranker.schema))
-                found = self.ranker.extract(state, {"items": items})
-                values = {name: one[items > 0].numpy() for name, one in found.items()}
-            samples = slice(done, done + len(values["UR"]))
-            yield samples, values
-            done = samples.stop
-            progress(what, part.stop, len(self))
-
-    def of_items(self, items: Int32) -> Float32:
-        """IR, [N, width]."""
-        with torch.inference_mode():
-            found: Float32 = self.ranker.items(torch.from_numpy(items.astype(np.int64))).numpy()
-        return found
+        return cls(
+            pipeline.scoring("rank").scorer, users, shown["at"].gather(begins).to_numpy(), items, pipeline.requests_of,
+            len(pipeline.log.users), len(pipeline.log.items), pipeline,
+        )  # fmt: skip
 
 
 def left_out(pipeline: Pipeline) -> pl.DataFrame:

@@ -79,9 +79,10 @@ class Plan:
         return next(iter(self.tasks_of(stage).values()), None)
 
     def needs_of(self, name: str, stage: str = "retrieve") -> set[str]:
-        """The artifacts that a component of a stage reads."""
+        """The artifacts that a component of a stage reads, with its settings."""
         kind = component_class(name, _TABLES[stage], f"{self.where} [{stage}]", trusted(self))
-        return set(getattr(kind, "needs", ()))
+        settings = settings_of(kind, self.of(stage, name), f"{self.where} [{stage}.{name}]")
+        return set(getattr(kind(settings), "needs", ()))
 
     @property
     def newest(self) -> int:

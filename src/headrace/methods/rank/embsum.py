@@ -107,6 +107,8 @@ class EmbSum(TextScorer):
     def __init__(self, config: EmbSumConfig, *, seed: int = 0):
         super().__init__(config, seed=seed)
         self.reads_users = config.summary_weight > 0  # while training, for whose summary it is
+        if not self.reads_users:
+            self.needs = TextScorer.needs
 
     def learn(self, interactions: Interactions, artifacts: Mapping[str, Any]) -> Learned:
         made, weight = learned_choice(self, interactions, artifacts), self.config.summary_weight

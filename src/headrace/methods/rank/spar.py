@@ -82,6 +82,8 @@ class SPAR(TextScorer):
     def __init__(self, config: SPARConfig, *, seed: int = 0):
         super().__init__(config, seed=seed)
         self.reads_users = config.summary != "none"
+        if not self.reads_users:
+            self.needs = TextScorer.needs
         self._summaries: tuple[str, ...] = ()
 
     def learn(self, interactions: Interactions, artifacts: Mapping[str, Any]) -> Learned:

@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from headrace.artifacts.store import key_of
 from headrace.data.datasets.placing import default_home
 from headrace.encode.bert import SentenceBert
-from headrace.encode.minilm import HEADS, minilm
+from headrace.encode.minilm import HEADS, exported, minilm, quantised
+from headrace.encode.sentences import SentencesConfig
 from headrace.encode.weights import SHA256, weights
 from headrace.testing.encoder import check_encoder
 
@@ -35,6 +36,23 @@ def test_contract(encoder):
 def test_it_gives_the_reference_s_vectors(encoder):
     found = encoder.encode(GOLDEN["texts"], "item")
     np.testing.assert_allclose(found[:, :16], GOLDEN["vectors"], rtol=0, atol=1e-5)
+
+
+def test_eight_bits_are_near_thirty_two(encoder):
+    texts = [
+        *GOLDEN["texts"],
+        "a teapot of cast iron",
+        "A man who lost his memory looks for his wife's murderer.",
+        "Tea, green, 100 g",
+    ]
+    small = minilm(SentencesConfig(precision="int8"), home=HOME)
+    found, wanted = (one.encode(texts, "item") for one in (small, encoder))
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    assert (found * wanted).sum(1).min() > 0.99
+    assert np.abs(found - wanted).max() > 1e-4, "it is another file"
+    assert small.fingerprint == f"{encoder.fingerprint}/int8"
+    size = {quantise: quantise(HOME).path / "model.onnx" for quantise in (exported, quantised)}
+    assert size[quantised].stat().st_size < 0.5 * size[exported].stat().st_size
 
 
 def test_like_sentences_are_nearer_than_unlike_ones(encoder):

@@ -23,11 +23,16 @@ _WINDOW = 8192
 
 @config
 class SentencesConfig:
-    """threads: 0 for as many as there are cores. Neither it nor batch_size changes a vector beyond float32's last bits."""
+    """threads: 0 for as many as there are cores. Neither it nor batch_size changes a vector beyond float32's last bits.
+
+    precision: "int8" holds words and maps in 8 bits: a third of the memory, more texts a second, vectors at a cosine of
+    0.998 to the others on average (`eight_bits`). There a vector moves a little with the texts in its batch.
+    """
 
     length: Annotated[int, Gt(2)] = 256
     batch_size: Annotated[int, Gt(0)] = 32
     threads: Annotated[int, Ge(0)] = 0
+    precision: Literal["fp32", "int8"] = "fp32"
 
 
 class SentenceEncoder:
@@ -38,7 +43,8 @@ class SentenceEncoder:
 
     def __init__(self, model: Path, tokenizer: Path, fingerprint: str, config: SentencesConfig | None = None):
         self.config = config or SentencesConfig()
-        self.fingerprint = f"{fingerprint}/{self.config.length}"
+        precise = self.config.precision == "fp32"  # not named, so that vectors made before there were others are found
+        self.fingerprint = f"{fingerprint}/{self.config.length}" + ("" if precise else f"/{self.config.precision}")
         needed = {"extra": "text", "purpose": "Encoding text"}
         tokenizers = optional("tokenizers", package="tokenizers", **needed)
         runtime = optional("onnxruntime", package="onnxruntime", **needed)

@@ -178,7 +178,7 @@ def _others(films: Films, users: Int32, at_us: Int64, n: int, draw: np.random.Ge
     items = np.where(before > 0, events.items[order][np.minimum(places, np.maximum(before - 1, 0))], 0)
     new = (items > 0) & ~np.isin(users[:, None].astype(np.int64) * n_items + items, films.rated) & _first_in_row(items)
     chosen = np.argsort(~new, axis=1, kind="stable")[:, :n]
-    return np.take_along_axis(items, chosen, 1), np.take_along_axis(new, chosen, 1).all(1)
+    return np.take_along_axis(items, chosen, 1), np.take_along_axis(new, chosen, 1).sum(1) == n
 
 
 def _first_in_row(items: Int32) -> Bool:

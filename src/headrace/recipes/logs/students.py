@@ -6,7 +6,7 @@ loss. What differs is the lists, and what a labeler says of candidates nobody sa
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from headrace.build.components import component_class
 from headrace.cascade.pseudo_labels import Teacher
 from headrace.cascade.validation import value_of_ranker
 from headrace.contracts.config import parse
+from headrace.contracts.interactions import Interactions
 from headrace.contracts.lists import CandidateLists
 from headrace.contracts.requests import Float64
 from headrace.methods.prerank import PSEUDO_LABELERS
@@ -26,10 +27,20 @@ from headrace.train.trainer import train
 Settings = Mapping[str, Any]
 
 
+class Lived(Protocol):
+    """A log to train on: what was known beforehand, lists that stop training, and what scorers need beside the interactions."""
+
+    @property
+    def interactions(self) -> Interactions: ...
+    @property
+    def held(self) -> CandidateLists: ...
+    def artifacts(self, lists: CandidateLists) -> dict[str, Any]: ...
+
+
 def trained(
-    kind: Any, settings: Settings, log: Exposure, lists: CandidateLists, seed: int, *, more: Mapping[str, Any] | None = None
+    kind: Any, settings: Settings, log: Lived, lists: CandidateLists, seed: int, *, more: Mapping[str, Any] | None = None
 ) -> Any:
-    """kind: a `ListScorer`, which gives probabilities. settings: over its own defaults. more: artifacts that it needs beside."""
+    """kind: a `ListScorer`. settings: over its own defaults. more: artifacts that it needs beside."""
     config = parse(kind.Config, settings, where="students")
     artifacts, held = {**log.artifacts(replace(lists, tasks={})), **(more or {})}, replace(log.held, tasks={})
     with seeded(seed, "students", kind.__name__):

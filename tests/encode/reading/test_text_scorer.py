@@ -46,6 +46,28 @@ def test_the_table_is_a_fresh_reading_of_every_item():
     assert not model.sides[~heard].any()
 
 
+@pytest.mark.parametrize("ema", [{}, {"ema_decay": 0.9, "keep_ema": True}], ids=["plain", "averaged"])
+def test_the_table_that_is_stored_is_of_the_weights_that_are(ema):
+    """Of the first epoch, that is, though the table was last worked out for the third, or for weights that were not averaged."""
+    model, made, lists = learned()
+    user, candidates = inputs(model, lists)
+    seen = list[torch.Tensor]()
+
+    def validate():
+        seen.append(model.score(model.user(user), candidates).logits["choice"])
+        return -len(seen)
+
+    settings = TrainConfig(epochs=3, patience=5, learning_rate=0.01, device="cpu", **ema)
+    train(made, settings, seed=0, artifacts=dict.fromkeys(made.needs), validate=validate)
+    assert not torch.equal(seen[0], seen[2])
+    copy = Plain.from_arrays(SMALL, model.arrays()).eval()
+    ids = copy.tokens.long()
+    with torch.no_grad():
+        fresh = copy._item_side(ids, ids > 0) * (ids > 0).any(1).view(-1, 1, 1)
+        assert_close(copy.sides, fresh, rtol=1e-5, atol=1e-6)
+        assert_close(copy.score(copy.user(user), candidates).logits["choice"], seen[0])
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("settings", [SMALL, FROZEN], ids=["trained", "frozen"])
 def test_training_reads_tokens_and_evaluation_the_table_to_the_same_scores(settings):

@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from headrace.testing import check_batches, check_objective, check_scorer
 from headrace.testing.examples import HOUR_US, history_of, some_candidates, some_lists
 from headrace.train.trainer import train
 from tests.encode.reading.scorers import READER, TEXTS
+from tests.encode.reading.tiny_encoders import MAKERS
 from tests.methods.examples import featured, inputs
 
 SMALL = EmbSumConfig(
@@ -81,6 +83,18 @@ def test_contract_without_a_summary_to_learn(more):
     assert (model.writer is None) is not more.get("h_sum", True), "a decoder that nothing would move or read is not there"
     assert USERS not in model.schema
     assert model.summaries_of(lists.requests) == [""] * len(lists)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_it_learns_to_write_in_the_words_of_any_encoder(kind, tmp_path):
+    """One of which begins as it ends; read back without its folder it writes the same."""
+    MAKERS[kind](tmp_path)
+    model, made, lists = learned(replace(SMALL, reader=ReaderConfig(kind="hf", name=str(tmp_path), tokens=8)))
+    check_objective(made.objectives[0], model, with_summary(made))
+    shutil.rmtree(tmp_path)
+    check_scorer(model, *inputs(model, lists))
+    again = EmbSum.from_arrays(model.config, model.arrays()).eval()
+    assert again.summaries_of(lists.requests) == model.eval().summaries_of(lists.requests)
 
 
 def grads(model, losses):

@@ -1,6 +1,6 @@
 """What 1,000 candidates cost a user of 1,000 to 50,000 events: HiSAC from its state, and attention over all events.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.long_history
+    OMP_NUM_THREADS=1 python -m benchmarks.long_history [served]        # served: that alone
 
 Untrained scorers of default sizes (16 numbers an event, 2 heads, 40 agents) on a catalogue of 20,000 items in 64 x 64 codes,
 whose use falls off as 1 / rank; the cost hangs on sizes alone. "hisac" is `score` from a state that is there, in torch and
@@ -20,6 +20,7 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # read when
 
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -28,7 +29,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from benchmarks.curves import curves
 from benchmarks.record import record
@@ -100,10 +100,17 @@ def calls(sessions: ScorerSessions, user: Batch, candidates: Batch) -> dict[str,
     return {f"{kind}_p{at}_ms": round(float(np.percentile(all_ms, at)), 2) for kind, all_ms in kinds.items() for at in (50, 99)}
 
 
-def served(hisac: HiSAC, sessions: ScorerSessions, past: NDArray[np.int64], asked: torch.Tensor) -> dict[str, float]:
-    """past: CALLS more events than a request carries. CPU ms of a request, medians."""
+def served(length: int) -> dict[str, float]:
+    """CPU ms of a request, medians: its history of so many events, of which one is new or none, its batches, state and logits."""
+    draw, popular = rng(0, "served", length), 1 / np.arange(1, ITEMS)
+    past = draw.choice(np.arange(1, ITEMS), length + CALLS, p=popular / popular.sum())
+    hisac = made(HiSAC, HiSACConfig(history=length, ages=False), coded)
+    with tempfile.TemporaryDirectory() as folder:
+        export_user(hisac, Path(folder) / USER)
+        export_score(hisac, Path(folder) / SCORE)
+        sessions = ScorerSessions(hisac, Path(folder))
     kept = KeptUp("rank", hisac, sessions, KeptStates(64), lambda outcome: None)
-    candidates, length = Candidates(asked.numpy().astype(np.int32), {}), len(past) - CALLS
+    candidates = Candidates(draw.integers(1, ITEMS, (1, CANDIDATES)).astype(np.int32), {})
 
     def request(end: int) -> Requests:
         items = past[end - length : end].astype(np.int32)
@@ -159,7 +166,7 @@ def figures(length: int) -> dict[str, Any]:
         export_score(hisac, Path(folder) / SCORE)
         sessions = ScorerSessions(hisac, Path(folder))
         found["hisac, onnx"] = calls(sessions, user, candidates)
-        found |= served(hisac, sessions, draw.choice(items, length + CALLS), asked)
+        found |= served(length)
     found["of full"] = round(found["hisac, cpu_ms"] / found["heads over all, cpu_ms"], 4)
     found["bytes of the state"] = sum(one.nbytes for one in states["hisac"].values())
     found["bytes of sums"] = sums.nbytes
@@ -179,5 +186,9 @@ def drawn(path: Path) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    lengths = {f"{length} events": length for length in LENGTHS}
     with torch.inference_mode():
-        drawn(record("long-history", {f"{length} events": figures(length) for length in LENGTHS}))
+        if sys.argv[1:] == ["served"]:
+            record("long-history-served", {name: served(length) for name, length in lengths.items()})
+            sys.exit()
+        drawn(record("long-history", {name: figures(length) for name, length in lengths.items()}))

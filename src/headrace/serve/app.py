@@ -21,6 +21,7 @@ except ImportError:
 from headrace.serve.api import events, explain, health, recommend
 from headrace.serve.api.failures import handle_failures
 from headrace.serve.counted import Counted
+from headrace.serve.live.holder import Live
 from headrace.serve.service import Service
 from headrace.serve.serving import Serving
 
@@ -38,7 +39,7 @@ def create_app(folder: Path, settings: ServeConfig | None = None, now_us: Callab
     """The logs are flushed when the app shuts down, after the answers in flight."""
     torch.set_num_threads(1)  # an answer's tensors are too small for two
     sys.setswitchinterval(_TURN_S)
-    serving = Serving(folder, open_service(folder, settings, now_us))
+    serving = Serving(folder, Live(folder, open_service(folder, settings, now_us)))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from headrace.contracts.serving import ServeConfig
+from headrace.serve.live.holder import Live
 from headrace.serve.metrics import Metrics
 from headrace.serve.service import Service
 
@@ -20,8 +21,13 @@ class Serving:
     twice as long, and events, health and metrics are answered meanwhile. A route asks for `service` once and keeps it."""
 
     folder: Path
-    service: Service
+    live: Live
     answering: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="answers"))
+
+    @property
+    def service(self) -> Service:
+        """The generation that answers now."""
+        return self.live.current
 
     @property
     def settings(self) -> ServeConfig:
@@ -29,7 +35,7 @@ class Serving:
 
     @property
     def metrics(self) -> Metrics:
-        return self.service.metrics
+        return self.live.metrics
 
     async def alone(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.answering, work, *arguments)
@@ -37,4 +43,4 @@ class Serving:
     def close(self) -> None:
         """After the answers in flight; logs are flushed when it returns."""
         self.answering.shutdown(wait=True)
-        self.service.close()
+        self.live.close()

@@ -26,7 +26,7 @@ class SentencesConfig:
     """threads: 0 for as many as there are cores. Neither it nor batch_size changes a vector beyond float32's last bits.
 
     precision: "int8" holds words and maps in 8 bits: a third of the memory, more texts a second, vectors at a cosine of
-    0.998 to the others on average (`eight_bits`). There a vector moves a little with the texts in its batch.
+    0.997 to the others on average (`eight_bits`). There a vector moves a little with the texts in its batch.
     """
 
     length: Annotated[int, Gt(2)] = 256

@@ -5,7 +5,8 @@
 
 Single numbers of x stand far above the rest, and with one scale for all of x the rest is lost: without s the least cosine to
 float32 is 0.97. s, of the largest numbers that drawn rows of word pieces bring about, moves part of their size into W, whose
-columns have a scale each: over 100 film titles the mean is then 0.997 and the least 0.987, over overviews 0.995. The maps that narrow in the first half of the layers stay in float32: theirs are the largest.
+columns have a scale each: over 100 film titles the mean is then 0.997 and the least 0.987, over overviews the least is 0.995.
+The maps that narrow in the first half of the layers stay in float32: theirs are the largest.
 Cost: once, a few hundred short rows and a pass over the weights. ONNX Runtime adds up 8-bit products in 32 bits, which needs
 VNNI instructions to be fast.
 Paper: Xiao et al., ICML 2023 (SmoothQuant), section 4; a and which maps stay are ours, by cosine.

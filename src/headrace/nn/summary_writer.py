@@ -83,7 +83,8 @@ class SummaryWriter(nn.Module):
 
     def words(self) -> Tensor:
         """[vocabulary, d]: a logit is a state's product with one of them."""
-        return self.decoder.output_vectors() * self.decoder.of.dim**-0.5
+        scaled: Tensor = self.decoder.output_vectors() * self.decoder.of.dim**-0.5
+        return scaled
 
 
 def last_states(states: Tensor, summary: Tensor) -> Tensor:

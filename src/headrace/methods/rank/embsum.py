@@ -132,7 +132,7 @@ class EmbSum(TextScorer):
         was, said = self.training, []
         self.eval()
         history = user_batch(requests, self.schema)["history"]
-        for rows in history.to(self.tokens.device).split(_ROWS):
+        for rows in torch.split(history.to(self.tokens.device), _ROWS):
             read = self._read(rows)
             tokens, _ = self.writer.written(*self.writer.memory(read.states, read.there), self.config.summary_tokens)
             said += self.reader.words(tokens.masked_fill(~read.items.any(1, keepdim=True), 0))

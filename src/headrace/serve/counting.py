@@ -22,9 +22,15 @@ class OnlineCounting:
 
     def __init__(self, state: LayeredState, below: Counts):
         self.state, self.below, self.users, self.items = state, below, RecentTimes(), RecentTimes()
-        rows = [(_key(user), item, at, received) for user, item, at, received in state.newer()]
+        meanwhile: list[pl.DataFrame] = []  # the upper layer takes a while to read, and no event waits for it
+        with state.changing:
+            above, state.heard = state.newer(), meanwhile.append
+        rows = [(_key(user), item, at, received) for user, item, at, received in above]
         self._add(np.array(rows, np.int64).reshape(-1, 4).T)
-        state.heard = self.take
+        with state.changing:
+            for events in meanwhile:
+                self.take(events)
+            state.heard = self.take
 
     def take(self, events: pl.DataFrame) -> None:
         """Rows of the contract's table that the state has kept."""

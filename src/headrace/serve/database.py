@@ -1,10 +1,11 @@
 """The embedded database (LMDB) under the online state: every change is one transaction, also between processes.
 
-    newer     digest of the user, time, digest of the event -> when it was received, item id
+    newer     digest of the user, time, digest of the event -> when it was received, hash of the event's id, item id
     seen      digest of an event's id
     pending   number -> the event's row, until it is in a file
     facts     which tables it belongs to, the next number
     erased    digest of a user who was erased
+    items, changes, item_rows    what was said of items since the build (`catalogue`)
 
 A commit reaches the operating system at once and the disk with the next `sync`: a killed process loses nothing, a power cut at
 most what came since the last one.
@@ -14,6 +15,7 @@ import fcntl
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from hashlib import blake2b
@@ -28,7 +30,7 @@ from headrace.contracts.requests import Bool
 from headrace.encode.optional import optional
 
 DIGEST = 16
-_NAMES = ("newer", "seen", "pending", "facts", "erased")
+_NAMES = ("newer", "seen", "pending", "facts", "erased", "items", "changes", "item_rows")
 _RESIDUE = b"residue"
 
 
@@ -43,7 +45,8 @@ class Database:
     """
 
     def __init__(self, folder: Path, map_gb: float, *, sole: bool):
-        self.unsynced, self._open_at = True, _opener(map_gb)
+        self.unsynced, self._open_at = threading.Event(), _opener(map_gb)
+        self.unsynced.set()
         path, self._lock = folder / "lmdb", (folder / "server.lock").open("a")
         if sole:
             try:
@@ -59,7 +62,7 @@ class Database:
         return self._env.begin()  # type: ignore[no-any-return]
 
     def writing(self) -> AbstractContextManager[Any]:
-        self.unsynced = True
+        self.unsynced.set()
         return self._env.begin(write=True)  # type: ignore[no-any-return]
 
     def erased(self, users: Sequence[str]) -> Bool:
@@ -99,8 +102,8 @@ class Database:
         self.sync()
 
     def sync(self) -> None:
-        if self.unsynced:
-            self.unsynced = False
+        if self.unsynced.is_set():
+            self.unsynced.clear()
             self._env.sync(True)
 
     def close(self) -> None:

@@ -33,9 +33,12 @@ class KnownEvents:
         return cls(np.load(path, mmap_mode="r", allow_pickle=False))
 
     def holds(self, event_ids: Sequence[str]) -> Bool:
-        if not len(self.hashes) or not event_ids:
-            return np.zeros(len(event_ids), np.bool_)
-        asked = stable_hash(list(event_ids))
+        return self.among(stable_hash(list(event_ids))) if event_ids else np.zeros(0, np.bool_)
+
+    def among(self, asked: NDArray[np.uint64]) -> Bool:
+        """Which of the hashes of ids are known."""
+        if not len(self.hashes):
+            return np.zeros(len(asked), np.bool_)
         place = np.minimum(np.searchsorted(self.hashes, asked), len(self.hashes) - 1)
         found: Bool = self.hashes[place] == asked
         return found

@@ -1,0 +1,18 @@
+"""All pages of the console, in the order of their links. A page is a module: `LINK`, and `routes(view) -> APIRouter` with paths from `LINK.url` on."""
+
+from fastapi import APIRouter
+
+from headrace.serve.console import assets, overview
+from headrace.serve.console.view import View
+from headrace.serve.serving import Serving
+
+PAGES = (overview,)
+
+
+def pages(serving: Serving) -> APIRouter:
+    view = View(serving, [one.LINK for one in PAGES])
+    router = APIRouter(include_in_schema=False)
+    router.include_router(assets.routes())
+    for one in PAGES:
+        router.include_router(one.routes(view))
+    return router

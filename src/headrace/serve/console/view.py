@@ -1,0 +1,69 @@
+"""What every page is made with: the templates, the links between pages, what is loaded and what a browser may load.
+
+Templates escape whatever they are given. A page is whole without JavaScript, which draws the charts and keeps figures fresh; there
+is none in the pages themselves and no style, so the policy allows neither, whatever an id or a title holds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from headrace import __version__
+from headrace.evaluate.charts import figure
+from headrace.serve.console.assets import ROOT, asset
+from headrace.serve.console.charts import chart
+from headrace.serve.serving import Serving
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'{images}; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Link:
+    """path: below /console; "" is the first page."""
+
+    path: str
+    title: str
+
+    @property
+    def url(self) -> str:
+        return ROOT + self.path
+
+
+class View:
+    """links: of all pages, in the order they are shown."""
+
+    def __init__(self, serving: Serving, links: Sequence[Link]):
+        self.serving = serving
+        self._pages = Environment(
+            loader=PackageLoader("headrace.serve.console"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+            lstrip_blocks=True,
+        )  # fmt: skip
+        self._pages.globals |= {"links": links, "asset": asset, "chart": chart, "version": __version__, "root": ROOT}
+        self._pages.filters |= {"figure": figure, "count": count, "when": when}
+
+    def page(self, template: str, *, here: Link, status: int = 200, **values: Any) -> HTMLResponse:
+        """here: the page's own link. A template also sees the name of the run and which generation answers."""
+        serving = self.serving
+        told = {"here": here, "run": serving.folder.resolve().name, "generation": serving.service.generation, **values}
+        return HTMLResponse(self._pages.get_template(template).render(told), status, self._headers())
+
+    def _headers(self) -> dict[str, str]:
+        images = " https:" if self.serving.settings.console_images else ""
+        return {"Content-Security-Policy": _POLICY.format(images=images), "Cache-Control": "no-store"}
+
+
+def count(number: int) -> str:
+    return f"{number:,}"
+
+
+def when(at_us: int) -> str:
+    """To the minute, UTC."""
+    return f"{_EPOCH + timedelta(microseconds=at_us):%Y-%m-%d %H:%M}"

@@ -28,7 +28,7 @@ serve: $(READY)  ## the API on the demo's result, http://127.0.0.1:8765/docs
 
 bench: $(READY)  ## speed, written to benchmarks/results
 	test -f runs/demo/plan.json || $(BIN)/headrace demo --out runs/demo
-	for name in imports training index encoding importing serving neighbours sasrec semantic_ids generation evaluation experiments optimizers transformer world flying balancers balancer_memory tables anchors populations long_history; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	for name in imports training index encoding importing serving neighbours sasrec semantic_ids generation evaluation experiments optimizers transformer world flying balancers balancer_memory tables anchors populations long_history reading embsum; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 docs: $(READY)  ## docs/papers.md from results/, and the code blocks of README.md and docs/
 	$(BIN)/python docs/make_papers.py

@@ -6,8 +6,7 @@
 Names are read once and kept: they are most of an answer's time otherwise.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +16,11 @@ import polars as pl
 from headrace.cascade.cascade import Cascade
 from headrace.cascade.codes_in_words import CodesInWords
 from headrace.cascade.scoring import scored
+from headrace.cascade.sparing import ORDER, Skips, Timed, in_order, never, untimed
 from headrace.cascade.steering import PREFERENCE
 from headrace.contracts.explaining import Reasoned, Ruled
 from headrace.contracts.requests import Candidates, Requests, Slates
 from headrace.data.log import Log
-
-Timed = Callable[[str], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -45,13 +43,17 @@ class Names:
 
 @dataclass(frozen=True)
 class Walk:
-    """Requests all the way. scored: stage -> all that reached it, best first. candidates: what the page was chosen from."""
+    """Requests all the way. scored: stage -> all that reached it, best first. candidates: what the page was chosen from.
+
+    skipped: stages that were left out.
+    """
 
     requests: Requests
     recalled: Candidates
     scored: dict[str, Candidates]
     candidates: Candidates
     slates: Slates
+    skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,20 +85,37 @@ class Answered:
         return vars(self)
 
 
-def walk(cascade: Cascade, requests: Requests, *, seed: int, timed: Timed = lambda _: nullcontext()) -> Walk:
-    """The answer of `cascade.act`, with what each stage dropped kept beside it. timed: a context round each stage, by name."""
+def walk(cascade: Cascade, requests: Requests, *, seed: int, timed: Timed = untimed, skips: Skips = never) -> Walk:
+    """The answer of `cascade.act`, with what each stage dropped kept beside it. timed: a context round each stage, by name.
+
+    skips: asked before each stage whether it is left out (`sparing`). After a scorer that is, the others are too.
+    """
+    skipped: list[str] = []
+
+    def left_out(stage: str) -> bool:
+        out = skips(stage)
+        if out:
+            skipped.append(stage)
+        return out
+
     with timed("retrieve"):
-        found = recalled = cascade.recall(requests)
+        found = recalled = cascade.recall(requests, left_out, timed)
     made: dict[str, Candidates] = {}
-    for scoring in cascade.scorings:
+    for number, scoring in enumerate(cascade.scorings):
+        if left_out(scoring.stage):
+            skipped += [later.stage for later in cascade.scorings[number + 1 :]]
+            break
         with timed(scoring.stage):
             made[scoring.stage], found = scored(scoring, requests, found, cascade.steering)
+    if not made:
+        found = in_order(recalled)
+        found = made[ORDER] = found if cascade.steering is None else cascade.steering(requests, found, ORDER)
     if PREFERENCE in found.scores:
-        made[PREFERENCE] = made[cascade.scorings[-1].stage]
+        made[PREFERENCE] = made[list(made)[-1]]
     with timed("page"):
         found = cascade.with_pins(requests, found)
         slates = cascade.page.act(requests, found, seed=seed)
-    return Walk(requests, recalled, made, found, slates)
+    return Walk(requests, recalled, made, found, slates, tuple(skipped))
 
 
 def answer(

@@ -6,6 +6,7 @@ import numpy as np
 
 from headrace.cascade.join import join
 from headrace.cascade.scoring import Scoring, propose, score, with_pairs
+from headrace.cascade.sparing import Skips, Timed, never, spared, untimed
 from headrace.cascade.steering import Steering
 from headrace.contracts.requests import Allowed, Bool, Candidates, Float64, Requests, Slates
 from headrace.contracts.seams import Pinning, Policy, Retriever
@@ -51,14 +52,17 @@ class Cascade:
     def allowed(self, requests: Requests) -> Allowed:
         return Allowed(self.available, None if self.seen_items else requests.history)
 
-    def recall(self, requests: Requests) -> Candidates:
-        """All retrievers' proposals, joined. Where they leave a page short, the fallback's too, under the name "fallback"."""
-        found = self._proposed(requests)
+    def recall(self, requests: Requests, skips: Skips = never, timed: Timed = untimed) -> Candidates:
+        """All retrievers' proposals, joined. Where they leave a page short, the fallback's too, under the name "fallback".
+
+        skips: which retrievers are left out, by "retrieve.NAME"; their scores are there, of nothing.
+        """
+        found = self._proposed(requests, spared(self.retrievers, skips, timed))
         return found if self.features is None else with_pairs(self.features, requests, found)
 
-    def _proposed(self, requests: Requests) -> Candidates:
+    def _proposed(self, requests: Requests, retrievers: Mapping[str, Retriever]) -> Candidates:
         allowed = self.allowed(requests)
-        found = propose(self.retrievers, requests, self.k, allowed)
+        found = propose(retrievers, requests, self.k, allowed)
         short = found.there.sum(1) < self.slots
         if not short.any():
             return found

@@ -14,6 +14,7 @@ from headrace.cli.data_sets import data_app
 from headrace.cli.experiment import experiment_app
 from headrace.cli.founding import founding_app
 from headrace.cli.ids import ids_app
+from headrace.cli.keys import keys_app
 from headrace.cli.planning import planning_app
 from headrace.cli.profiling import profiling_app
 from headrace.cli.tuning import tuning_app
@@ -51,6 +52,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(world_app, name="world")
 app.add_typer(experiment_app, name="experiment")
 app.add_typer(ids_app, name="ids")
+app.add_typer(keys_app, name="keys")
 app.add_typer(wheel_app)
 app.add_typer(planning_app)
 app.add_typer(annotating_app)
@@ -202,11 +204,22 @@ def forget(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    serving: Annotated[
+        Path | None, typer.Option("--serving", help="Look at this run instead: whether it can be served, and safely.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="With --serving: the port it shall listen on.")] = 8765,
+) -> None:
     """What is installed, what is missing, and how to get it.
 
     Example:  headrace doctor
+
+    Example:  headrace doctor --serving runs/shop
     """
+    if serving is not None:
+        from headrace.cli.serving_doctor import show_serving
+
+        raise typer.Exit(0 if show_serving(serving, port) else 1)
     from headrace.cli.doctor import show
 
     show()
@@ -217,6 +230,8 @@ def serve(
     run: Annotated[Path, typer.Argument(help="The folder of a build, such as runs/demo.")],
     host: Annotated[str, typer.Option(help="127.0.0.1 answers this machine alone; 0.0.0.0 all that reach it.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Where it listens.")] = 8765,
+    log_format: Annotated[str, typer.Option(help="Lines on stderr, one an answer: text, or json for machines.")] = "text",
+    anyone: Annotated[bool, typer.Option("--open", help="Listen beyond this machine though there are no keys.")] = False,
 ) -> None:
     """Answer over HTTP; the API's own pages are at /docs.
 
@@ -224,7 +239,9 @@ def serve(
     """
     from headrace.cli.serving import serve_run
 
-    serve_run(run, host, port)
+    if log_format not in ("text", "json"):
+        raise typer.BadParameter(f'"{log_format}" is none of text, json.', param_hint="--log-format")
+    serve_run(run, host, port, log_format, anyone)  # type: ignore[arg-type]
 
 
 def run() -> None:

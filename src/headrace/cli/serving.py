@@ -1,19 +1,52 @@
 """What serve does: answers until a signal stops it."""
 
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Literal
 
 from headrace.cli.drawing import page
-from headrace.contracts.errors import MissingExtra
+from headrace.contracts.errors import ConfigError, MissingExtra
 
 
-def serve_run(folder: Path, host: str, port: int) -> None:
+def serve_run(folder: Path, host: str, port: int, log_format: Literal["text", "json"] = "text", anyone: bool = False) -> None:
+    """anyone: whoever reaches it may ask, though there are no keys."""
     try:
-        import uvicorn
+        import uvicorn  # noqa: F401
     except ImportError:
         raise MissingExtra("uvicorn", "serve", "Serving") from None
     from headrace.serve.app import create_app
+    from headrace.serve.guard.keys import FILE, KeyRing
+    from headrace.serve.guard.listening import server
+    from headrace.serve.guard.log_lines import log_to_stderr
 
-    app = create_app(folder)
+    ring = KeyRing(folder / FILE)
+    check_reach(folder, host, closed=ring.closed, anyone=anyone)
+    log_to_stderr(log_format)
+    listens = server(create_app(folder), host, port)
     page().print(f"{folder} answers on http://{host}:{port}/v1/recommend; try it on http://{host}:{port}/docs")
-    # A signal stops new requests; those in flight are answered, then the app flushes its logs and state.
-    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=30)
+    page().print(_who(folder, ring.closed, len(ring.keys), host))
+    listens.run()
+
+
+def check_reach(folder: Path, host: str, *, closed: bool, anyone: bool) -> None:
+    """A server that asks for no key is not put on a network by accident."""
+    if closed or anyone or loopback(host):
+        return
+    raise ConfigError(
+        f"--host {host}: others could ask this server, and it has no keys. Make one: headrace keys add {folder} NAME --scope "
+        "read,write. Or answer this machine alone with --host 127.0.0.1, or let everybody in with --open."
+    )
+
+
+def loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _who(folder: Path, closed: bool, keys: int, host: str) -> str:
+    if closed:
+        return f"It asks for a key: {keys} known, headrace keys list {folder} names them."
+    reach = "whoever runs on this machine" if loopback(host) else "whoever reaches it"
+    return f"It asks for no key: {reach} may do everything. Keys: headrace keys add {folder} NAME --scope read,write"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 class Asked:
     """at_us: as of when it is answered. slots: how many of the page's are wanted. excluded: items not to be shown.
 
-    preference: what they say they want, in words.
+    preference: what they say they want, in words. skipped: stages that were left out for want of time. filters: which items they
+    want to hear of at all, in the one form that `filters` gives them.
     """
 
     request_id: str
@@ -19,7 +20,10 @@ class Asked:
     excluded: Sequence[str] = ()
     surface: str = "home"
     preference: str = ""
+    skipped: tuple[str, ...] = ()
+    filters: str = ""
 
     def same(self, other: "Asked") -> bool:
-        """But for the moment: whether it is the same request, sent again."""
-        return vars(self) | {"at_us": 0} == vars(other) | {"at_us": 0}
+        """But for the moment and what there was no time for: whether it is the same request, sent again."""
+        apart = {"at_us": 0, "skipped": ()}
+        return vars(self) | apart == vars(other) | apart

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from headrace.serve.metrics import Metrics
+from headrace.serve.guard.passage import Passage
+from headrace.serve.serving import Serving
 
 
 class Counted:
-    def __init__(self, app: Any, metrics: Metrics):
-        self.app, self.metrics = app, metrics
+    def __init__(self, app: Any, serving: Serving):
+        self.app, self.serving = app, serving
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -23,4 +24,5 @@ class Counted:
         try:
             await self.app(scope, receive, sent)
         finally:
-            self.metrics.answered(getattr(scope.get("route"), "path", "unknown"), status)
+            route = getattr(scope.get("route"), "path", Passage.of(scope).route)  # none where a guard turned it away
+            self.serving.metrics.answered(route, status)

@@ -86,8 +86,12 @@ def _rules(service: Service, asked: Asked, walked: Walk) -> list[str]:
     rules, history = [], walked.requests.history
     if not service.cascade.seen_items and len(history.items):
         rules.append(f"seen_items = false: {len(np.unique(history.items))} items the user had before are left out")
+    if walked.skipped:
+        rules.append(f"deadline: there was no time for {', '.join(walked.skipped)}; what stood before them decided")
     if asked.preference:
         rules += _said(asked.preference)
+    if asked.filters:
+        rules.append(f"filters: items that {asked.filters} does not fit are left out for this request")
     if asked.excluded:
         rules.append(f"exclude: {len(asked.excluded)} items are left out for this request")
     withdrawn = int((~service.cascade.available[1:]).sum())

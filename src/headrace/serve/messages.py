@@ -1,18 +1,37 @@
 """What goes in and out over HTTP, and how a message that can't be used is refused: which field, and why."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
-from headrace.contracts.errors import MissingExtra, listed, nearest
+from headrace.contracts.errors import MissingExtra
 
 try:
-    from fastapi.exceptions import RequestValidationError
     from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag
 except ImportError:
     raise MissingExtra("fastapi", "serve", "Serving") from None
 
-Id = Annotated[str, Field(min_length=1, max_length=10_000)]
+_PLAIN = r"^[^\x00-\x1f\x7f]*$"
+"""No control characters: an id goes into logs, tables and terminals."""
+Id = Annotated[str, Field(min_length=1, max_length=10_000, pattern=_PLAIN)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=_PLAIN)]
 _STRICT = ConfigDict(extra="forbid")
+
+
+Value = bool | float | str
+
+
+class Wanted(BaseModel):
+    """Of one column of the items table. All that is said has to hold."""
+
+    model_config = _STRICT
+    any: list[Value] | None = Field(None, min_length=1, max_length=1000, description="It has one of these.")
+    none: list[Value] | None = Field(None, min_length=1, max_length=1000, description="It has none of these.")
+    min: float | None = Field(None, allow_inf_nan=False, description="Of a number: at least.")
+    max: float | None = Field(None, allow_inf_nan=False, description="Of a number: at most.")
+
+
+Filters = dict[str, Wanted]
+BY_COLUMN = "By column of the items table: any, none, min, max. All have to hold."
 
 
 class Ask(BaseModel):
@@ -20,10 +39,8 @@ class Ask(BaseModel):
 
     model_config = _STRICT
     user_id: Id = Field(examples=["42"])
-    request_id: str | None = Field(
+    request_id: Name | None = Field(
         None,
-        min_length=1,
-        max_length=200,
         description="Send it again to get the same page; a new one is made where it is missing.",
     )
     seed: int = Field(default=0, ge=0, lt=2**63)
@@ -31,13 +48,18 @@ class Ask(BaseModel):
         default=None, gt=0, description="Items wanted, at most as many as the page has slots; all of them by default."
     )
     exclude: list[Id] = Field(default=[], max_length=10_000, description="Items not to be shown.")
-    surface: str = Field(default="home", min_length=1, max_length=200, description="Where the page is shown; it is logged.")
+    surface: Name = Field(default="home", description="Where the page is shown; it is logged.")
     preference: str | None = Field(
         default=None,
         max_length=200_000,
         description="What they want, in words: the page follows it. Of a long one the beginning is read.",
         examples=["comedies, no horror"],
     )
+    filters: Filters | None = Field(default=None, description=BY_COLUMN, examples=[{"categories": {"any": ["socks"]}}])
+    deadline_ms: float | None = Field(
+        default=None, gt=0, le=60_000, allow_inf_nan=False,
+        description="Within which the answer is wanted, from its arrival on: stages there is no time for are left out.",
+    )  # fmt: skip
 
 
 class Event(BaseModel):
@@ -76,11 +98,18 @@ class Shown(BaseModel):
 
 
 class Page(BaseModel):
+    """degraded: stages that were left out for want of time: retrieve.NAME, prerank, rank. arm: of the experiment, if one runs and
+    the request is in it."""
+
     request_id: str
     generation: str
     policy_deterministic: bool
     items: list[Shown]
     latency_ms: float
+    degraded: list[str] = []
+    said: list[str] = []
+    experiment: str | None = None
+    arm: str | None = None
 
 
 class Received(BaseModel):
@@ -149,20 +178,3 @@ class Refused(Exception):
     def __init__(self, field: str, message: str, status: int = 422):
         super().__init__(message)
         self.problem, self.status = Problem(field=field, message=message), status
-
-
-def first_problem(error: RequestValidationError, model: type[BaseModel]) -> Problem:
-    """The first mistake, in one sentence. model: what was expected."""
-    found: dict[str, Any] = error.errors()[0]
-    path = [str(part) for part in found["loc"] if part not in ("body", _ONE, _SEVERAL)]
-    field = ".".join(path) or "body"
-    match found["type"]:
-        case "missing":
-            return Problem(field=field, message="is required and not there.")
-        case "extra_forbidden":
-            known = model.model_fields
-            return Problem(field=field, message=f"is not a field.{nearest(path[-1], known)} Fields: {listed(known, 20)}.")
-        case "json_invalid":
-            return Problem(field="body", message=f"is not JSON: {found.get('ctx', {}).get('error', 'unreadable')}.")
-        case _:
-            return Problem(field=field, message=f"is {found.get('input')!r:.80}: {found['msg'][:1].lower()}{found['msg'][1:]}.")

@@ -1,7 +1,7 @@
 """What a server counts, in Prometheus' text form. One registry an app, so that two in a process don't share counts."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,12 +23,13 @@ class Metrics:
         self._errors = counter("errors_total", "HTTP requests that failed, by whose fault", "route", "fault")
         self._events = counter("events_total", "Events received", "outcome")
         self._impressions = counter("impressions_total", "Answers by what the impression log made of them", "outcome")
+        self._degraded = counter("degraded_total", "Answers that a stage was left out of for want of time", "stage")
         self._states = counter("user_states_total", "Users' states by where a scorer had them from", "stage", "outcome")
         self._stages = client.Histogram(
             "headrace_stage_seconds", "Time an answer takes, by stage", ["stage"], buckets=_BOUNDS_S, registry=self.registry
         )
-        serving = client.Gauge("headrace_generation", "The generation that answers", ["generation"], registry=self.registry)
-        serving.labels(generation).set(1)
+        self._serving = client.Gauge("headrace_generation", "The generation that answers", ["generation"], registry=self.registry)
+        self.serves(generation)
         for outcome in ("written", "dropped"):
             self._impressions.labels(outcome)  # so that a drop is a step from 0 and not a series that appears
 
@@ -37,6 +38,10 @@ class Metrics:
         started = time.perf_counter()
         yield
         self._stages.labels(name).observe(time.perf_counter() - started)
+
+    def serves(self, generation: str) -> None:
+        self._serving.clear()
+        self._serving.labels(generation).set(1)
 
     def answered(self, route: str, status: int) -> None:
         self._requests.labels(route, status).inc()
@@ -48,6 +53,10 @@ class Metrics:
 
     def impressions(self, outcome: str, count: int) -> None:
         self._impressions.labels(outcome).inc(count)
+
+    def degraded(self, stages: Iterable[str]) -> None:
+        for one in stages:
+            self._degraded.labels(one).inc()
 
     def states(self, stage: str, outcome: str) -> None:
         self._states.labels(stage, outcome).inc()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from headrace.contracts.serving import ServeConfig
+from headrace.serve.guard.door import Door
 from headrace.serve.live.holder import Live
 from headrace.serve.metrics import Metrics
 from headrace.serve.service import Service
@@ -23,6 +24,10 @@ class Serving:
     folder: Path
     live: Live
     answering: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="answers"))
+    door: Door = field(default_factory=Door)
+
+    def __post_init__(self) -> None:
+        self.live.settle = lambda: self.answering.submit(int).result()
 
     @property
     def service(self) -> Service:

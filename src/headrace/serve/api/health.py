@@ -1,19 +1,60 @@
-"""Whether it answers, and how it fares."""
+"""Whether the process answers, whether it should be asked, and how it fares."""
+
+import os
+import shutil
 
 from fastapi import APIRouter, Response
+from pydantic import BaseModel
 
 from headrace.serve.serving import Serving
+
+
+class Ready(BaseModel):
+    """reasons: what stands against sending requests here; none where it is ready."""
+
+    ready: bool
+    generation: str
+    reasons: list[str]
 
 
 def routes(serving: Serving) -> APIRouter:
     router = APIRouter()
 
-    @router.get("/healthz", summary="Whether it answers, and with which generation")
+    @router.get("/healthz", summary="Whether the process answers, and with which generation")
     def health() -> dict[str, str]:
         return {"status": "ok", "generation": serving.service.generation}
+
+    @router.get(
+        "/readyz",
+        response_model=Ready,
+        responses={503: {"model": Ready, "description": "It should not be asked, and why"}},
+        summary="Whether requests should be sent here",
+    )
+    def ready(response: Response) -> Ready:
+        reasons = against(serving)
+        response.status_code = 503 if reasons else 200
+        return Ready(ready=not reasons, generation=serving.service.generation, reasons=reasons)
 
     @router.get("/metrics", summary="Counts and latencies, for Prometheus")
     def metrics() -> Response:
         return Response(serving.metrics.text(), media_type=serving.metrics.content_type)
 
     return router
+
+
+def against(serving: Serving) -> list[str]:
+    """Reasons not to send requests here."""
+    service, reasons = serving.service, []
+    if serving.door.state != "open":
+        reasons.append("the server was told to stop")
+    free_mb = shutil.disk_usage(service.root).free / 1e6
+    if free_mb < service.settings.min_free_mb:
+        wanted = f"{service.settings.min_free_mb:.0f} MB are wanted ([serve] min_free_mb)"
+        reasons.append(f"the disk of the logs and the state has {free_mb:.0f} MB left, {wanted}")
+    if not os.access(service.root, os.W_OK):
+        reasons.append("the logs' folder can't be written")
+    try:
+        service.state.erased([""])
+    except Exception as error:  # whatever keeps the state from answering: where it lies is a setting
+        reasons.append(f"the online state does not answer ({type(error).__name__})")
+    return reasons

@@ -1,0 +1,56 @@
+"""Which scope a route asks of a key, in one place: a route that is not here is not let through where keys are asked for.
+
+    read      what is answered          write     what is told          admin     what changes for others, and what shows users
+
+Paths are written as the routes' own: `{name}` stands for one part, `{name:path}` for all that follows. HEAD goes as GET. A key
+has the scopes it was given, no others.
+"""
+
+import re
+from typing import NamedTuple
+
+SCOPES = ("read", "write", "admin")
+ANY = "a route that is not there"
+_ALL = "GET|POST|PUT|PATCH|DELETE"
+
+
+class Rule(NamedTuple):
+    """scope None: whoever asks."""
+
+    methods: str
+    path: str
+    scope: str | None
+
+
+RULES = (
+    Rule("GET", "/healthz", None),
+    Rule("GET", "/readyz", None),
+    Rule("GET", "/metrics", "read"),
+    Rule("GET", "/openapi.json", "read"),
+    Rule("GET", "/docs", "read"),
+    Rule("GET", "/docs/oauth2-redirect", "read"),
+    Rule("GET", "/redoc", "read"),
+    Rule("POST", "/v1/recommend", "read"),
+    Rule("GET", "/v1/explain/{request_id}", "read"),
+    Rule("POST", "/v1/events", "write"),
+    Rule(_ALL, "/console", "admin"),
+    Rule(_ALL, "/console/{page:path}", "admin"),
+)
+
+
+def scope_of(method: str, path: str) -> tuple[str, str | None]:
+    """(the rule's path, its scope); ("unknown", ANY) where there is none."""
+    asked = "GET" if method == "HEAD" else method
+    for rule, pattern, methods in _COMPILED:
+        if pattern.fullmatch(path) and asked in methods:
+            return rule.path, rule.scope
+    return "unknown", ANY
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    parts = re.split(r"(\{\w+(?::path)?\})", path)
+    made = [(".*" if part.endswith(":path}") else "[^/]+") if part.startswith("{") else re.escape(part) for part in parts]
+    return re.compile("".join(made), re.DOTALL)
+
+
+_COMPILED = [(rule, _pattern(rule.path), frozenset(rule.methods.split("|"))) for rule in RULES]

@@ -1,6 +1,7 @@
-"""Log files by day: TABLE/2026-11-22/NAME.parquet. A reader sees a whole file or none."""
+"""Log files by day: TABLE/2026-11-22/NAME.parquet. A reader sees a whole file or none, also after a power cut."""
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,4 +31,16 @@ def write(path: Path, rows: pl.DataFrame) -> None:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         rows.write_parquet(beside)
+        settle(beside)
         beside.replace(path)
+        for folder in (path.parent, path.parent.parent):  # the day's may be new
+            settle(folder)
+
+
+def settle(path: Path) -> None:
+    """What a file holds, or which names a folder has, is on disk when it returns."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -32,6 +32,7 @@ from headrace.contracts.tables import EVENTS
 from headrace.data.log import Log
 from headrace.serve.database import DIGEST, Database, digest
 from headrace.serve.known import KnownEvents
+from headrace.serve.together import Together
 
 _SIGN = 1 << 63  # so that times before 1970 sort before those after
 _TIMES = ("at", "received_at")
@@ -85,6 +86,7 @@ class LayeredState(Database):
         self.positive = {name for name, kind in log.kinds.items() if kind.polarity == "positive"} if log.kinds else None
         self.heard: Callable[[pl.DataFrame], None] | None = None
         self.also_below: set[bytes] = set()  # digests of events above that this log holds
+        self._together = Together(self._append_all)
         with self.changing:
             self.views.append(self)
         if not stale:
@@ -107,18 +109,26 @@ class LayeredState(Database):
                 writing.drop(self.tables["newer"], delete=False)
                 for events in served:
                     self._put(writing, events, pending=False)
-                self._put(writing, self._frame(value for _, value in writing.cursor(self.tables["pending"])), pending=False)
+                self._put(writing, self._frame(row for _, row in self.rows_waiting(writing)), pending=False)
                 writing.put(b"tables", (_FORM + self._key).encode(), db=self.tables["facts"])
         self.stale = False
 
     def append(self, events: pl.DataFrame) -> Bool:
+        """Those of callers that come at once are one commit."""
+        return self._together(events)
+
+    def _append_all(self, held: Sequence[pl.DataFrame]) -> list[Bool]:
+        new = self._append(pl.concat(held))
+        return np.split(new, np.cumsum([len(events) for events in held])[:-1])
+
+    def _append(self, events: pl.DataFrame) -> Bool:
         with self.changing:
             hashes = stable_hash(events["event_id"].to_list())
             below = [view.known.among(hashes) for view in self.views]
             for view, held in zip(self.views, below, strict=True):  # before any of them can read the rows
                 both = events["event_id"].filter(pl.Series(held & ~np.all(below, 0)))
                 view.also_below.update(digest(one) for one in both.to_list())
-            with self.writing() as writing:
+            with self.writing(adding=True) as writing:
                 new, above = self._put(writing, events, pending=True)
             for view, held in zip(self.views, below, strict=True):
                 if view.heard is not None:
@@ -204,7 +214,7 @@ class LayeredState(Database):
                 head = struct.pack(">qQ", row["received_at"], int(hashes[place]))
                 writing.put(key, head + row["item_id"].encode(), db=self.tables["newer"])
             if pending and new[place]:
-                writing.put(struct.pack(">Q", number), json.dumps(row).encode(), db=self.tables["pending"])
+                self.wait(writing, number, json.dumps(row).encode())
                 number += 1
         writing.put(b"next", struct.pack(">Q", number), db=self.tables["facts"])
         return new, above

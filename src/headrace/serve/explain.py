@@ -23,7 +23,7 @@ def explain(service: Service, request_id: str) -> Explanation | None:
     """
     recent = service.recent(request_id)
     if recent is not None:
-        return _worked_out(service, recent, service.walk(recent))
+        return worked_out(service, recent, service.walk(recent))
     found = logged_request(service.root, request_id)
     if found is None:
         return None
@@ -34,7 +34,7 @@ def explain(service: Service, request_id: str) -> Explanation | None:
         walked = service.walk(asked)
         given = walked.slates.items[0, : asked.slots]
         if [service.names.ids[item] for item in given[given > 0]] == shown:
-            return _worked_out(service, asked, walked)
+            return worked_out(service, asked, walked)
     titles = dict(zip(service.names.ids, service.names.titles, strict=True))
     items = [
         ExplainedItem(
@@ -47,7 +47,8 @@ def explain(service: Service, request_id: str) -> Explanation | None:
     return _explanation(asked, generation, worked_out_again=False, rules=[], items=items)
 
 
-def _worked_out(service: Service, asked: Asked, walked: Walk) -> Explanation:
+def worked_out(service: Service, asked: Asked, walked: Walk) -> Explanation:
+    """walked: the request's, of this generation."""
     cascade, names = service.cascade, service.names
     items = []
     shown = walked.slates.items[0, : asked.slots]

@@ -1,1 +1,4 @@
-"""Pages for people, under /console: a file a page, its template beside the others, all it loads in `static`. They read, and change nothing."""
+"""Pages for people, under /console: a file a page, its template beside the others, what it loads in `static`.
+
+They read, and change nothing: what is asked there is neither logged nor counted as an answer.
+"""

@@ -13,6 +13,8 @@ from jinja2 import Environment
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
+Spec = Mapping[str, Any]
+"""Vega-Lite, its rows in `data.values`."""
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 _FIGURE = """<figure class="chart">
 <figcaption>{{ title }}{% if says %}<small>{{ says }}</small>{% endif %}</figcaption>
@@ -27,11 +29,17 @@ _FIGURE = """<figure class="chart">
 _TEMPLATE = Environment(autoescape=True).from_string(_FIGURE)
 
 
-def chart(spec: Mapping[str, Any], title: str, says: str = "", columns: Mapping[str, str] | None = None) -> Markup:
+def chart(spec: Spec, title: str, says: str = "", columns: Mapping[str, str] | None = None) -> Markup:
     """spec: Vega-Lite with its rows in `data.values`. columns: field -> heading, those in the table; all fields by default."""
     rows = spec["data"]["values"]
     shown = columns or {name: name.replace("_", " ") for name in (rows[0] if rows else ())}
-    whole = {"$schema": _SCHEMA, "width": "container", "description": title, **spec}
+    whole = {
+        "$schema": _SCHEMA,
+        "width": "container",
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "description": title,
+        **spec,
+    }
     return Markup(
         _TEMPLATE.render(
             title=title,

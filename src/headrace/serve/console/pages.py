@@ -1,12 +1,15 @@
-"""All pages of the console, in the order of their links. A page is a module: `LINK`, and `routes(view) -> APIRouter` with paths from `LINK.url` on."""
+"""All pages of the console, in the order of their links.
+
+A page is a module: `LINK`, and `routes(view) -> APIRouter` with paths from `LINK.url` on.
+"""
 
 from fastapi import APIRouter
 
-from headrace.serve.console import assets, overview
+from headrace.serve.console import assets, explorer, funnel, overview
 from headrace.serve.console.view import View
 from headrace.serve.serving import Serving
 
-PAGES = (overview,)
+PAGES = (overview, explorer, funnel)
 
 
 def pages(serving: Serving) -> APIRouter:

@@ -1,9 +1,10 @@
 """What every page is made with: the templates, the links between pages, what is loaded and what a browser may load.
 
-Templates escape whatever they are given. A page is whole without JavaScript, which draws the charts and keeps figures fresh; there
-is none in the pages themselves and no style, so the policy allows neither, whatever an id or a title holds.
+Templates escape whatever they are given. A page is whole without JavaScript, which draws the charts and keeps figures fresh;
+there is none in the pages themselves and no style, so the policy allows neither, whatever an id or a title holds.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -47,7 +48,7 @@ class View:
             lstrip_blocks=True,
         )  # fmt: skip
         self._pages.globals |= {"links": links, "asset": asset, "chart": chart, "version": __version__, "root": ROOT}
-        self._pages.filters |= {"figure": figure, "count": count, "when": when}
+        self._pages.filters |= {"figure": figure, "count": count, "when": when, "ms": milliseconds, "span": span}
 
     def page(self, template: str, *, here: Link, status: int = 200, **values: Any) -> HTMLResponse:
         """here: the page's own link. A template also sees the name of the run and which generation answers."""
@@ -67,3 +68,17 @@ def count(number: int) -> str:
 def when(at_us: int) -> str:
     """To the minute, UTC."""
     return f"{_EPOCH + timedelta(microseconds=at_us):%Y-%m-%d %H:%M}"
+
+
+def milliseconds(value: float) -> str:
+    """A dash for none."""
+    return "-" if math.isnan(value) else f"{value:.3g} ms" if value < 1000 else f"{value / 1000:.3g} s"
+
+
+def span(seconds: float) -> str:
+    """In its two largest units."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [f"{value} {unit}" for value, unit in ((days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")) if value]
+    return " ".join(parts[:2]) or "0 s"

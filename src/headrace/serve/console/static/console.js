@@ -50,10 +50,12 @@
   }
 
   const opened = () => [...document.querySelectorAll("details")].map((one) => one.open);
-  let kept = [];
-  document.addEventListener("htmx:beforeSwap", () => { kept = opened(); });
+  const heights = () => [...document.querySelectorAll("[data-chart]")].map((one) => one.offsetHeight);
+  let kept = [], high = [];
+  document.addEventListener("htmx:beforeSwap", () => { kept = opened(); high = heights(); });
   document.addEventListener("htmx:afterSwap", (event) => {
     document.querySelectorAll("details").forEach((one, at) => { one.open ||= kept[at] ?? false; });
+    document.querySelectorAll("[data-chart]").forEach((one, at) => { one.style.minHeight = `${high[at] ?? 0}px`; }); // no jump
     drawAll(event.detail.target);
   });
   dark.addEventListener("change", () => drawAll(document));

@@ -7,7 +7,7 @@ import pytest
 
 from headrace.contracts.tables import CANDIDATES, REQUESTS
 from headrace.serve import files, impressions
-from headrace.serve.impressions import Impression, ImpressionLog, requests_of
+from headrace.serve.impressions import Impression, ImpressionLog, ItemIds, requests_of
 
 
 @pytest.fixture
@@ -16,30 +16,30 @@ def shown(service):
     found = []
     for number in range(30):
         asked = service.recommend(f"c{number}", f"r{number}").asked
-        found.append(Impression(asked, service.generation, service.walk(asked)))
+        found.append(Impression(asked, service.generation, ItemIds(service.names.ids), service.walk(asked)))
     return found
 
 
-def log_of(service, root, share=1.0, waiting=100, count=lambda *_: None, erased=()):
+def log_of(root, share=1.0, waiting=100, count=lambda *_: None, erased=()):
     return ImpressionLog(
-        root, service.names.ids, share=share, waiting=waiting, rotate_s=1000.0, count=count,
+        root, share=share, waiting=waiting, rotate_s=1000.0, count=count,
         erased=lambda users: np.isin(users, list(erased)),
     )  # fmt: skip
 
 
 def test_rows_are_the_contract_s(service, shown, tmp_path):
-    log = log_of(service, tmp_path)
+    log = log_of(tmp_path)
     rows, asked = log.candidates(shown), requests_of(shown)
     log.close()
     assert dict(rows.drop("at").schema) == dict(CANDIDATES.schema())
-    assert dict(asked.drop("slots", "excluded").schema) == dict(REQUESTS.schema())
+    assert dict(asked.drop("slots", "excluded", "skipped", "filters").schema) == dict(REQUESTS.schema())
     assert not rows.select(CANDIDATES.key).is_duplicated().any()
     for table, frame in ((CANDIDATES, rows), (REQUESTS, asked)):
         assert frame.select(column.name for column in table.columns if column.required).null_count().sum_horizontal()[0] == 0
 
 
 def test_every_stage_s_scores_are_those_it_gave(service, shown, tmp_path):
-    log = log_of(service, tmp_path)
+    log = log_of(tmp_path)
     rows = log.candidates(shown)
     log.close()
     for one in shown:
@@ -63,7 +63,7 @@ def test_every_stage_s_scores_are_those_it_gave(service, shown, tmp_path):
 
 def test_a_share_of_what_was_not_shown_is_kept_whatever_its_score(service, shown, tmp_path):
     many = [replace(one, asked=replace(one.asked, request_id=f"{one.asked.request_id} {n}")) for n in range(40) for one in shown]
-    whole, part = log_of(service, tmp_path / "a"), log_of(service, tmp_path / "b", share=0.25)
+    whole, part = log_of(tmp_path / "a"), log_of(tmp_path / "b", share=0.25)
     everything, sample = whole.candidates(many), part.candidates(many)
     whole.close()
     part.close()
@@ -89,7 +89,7 @@ def test_a_full_queue_drops_and_never_waits(service, shown, tmp_path, monkeypatc
     monkeypatch.setattr(impressions, "write_by_day", slow)
     monkeypatch.setattr(impressions, "_ROWS", 1)
     monkeypatch.setattr(impressions, "_AT_ONCE", 1)
-    log = log_of(service, tmp_path, waiting=5, count=lambda name, n: counts.update({name: counts[name] + n}))
+    log = log_of(tmp_path, waiting=5, count=lambda name, n: counts.update({name: counts[name] + n}))
     for one in shown:
         log.put(one)
     assert counts["dropped"] >= len(shown) - 7  # five wait, one or two are being written
@@ -102,7 +102,7 @@ def test_a_full_queue_drops_and_never_waits(service, shown, tmp_path, monkeypatc
 def test_a_disk_that_refuses_is_counted_and_the_log_goes_on(service, shown, tmp_path):
     counts = {"written": 0, "dropped": 0}
     (tmp_path / "candidates").write_text("in the way")
-    log = log_of(service, tmp_path, count=lambda name, n: counts.update({name: counts[name] + n}))
+    log = log_of(tmp_path, count=lambda name, n: counts.update({name: counts[name] + n}))
     for one in shown:
         log.put(one)
     log.close()
@@ -111,7 +111,7 @@ def test_a_disk_that_refuses_is_counted_and_the_log_goes_on(service, shown, tmp_
 
 def test_who_was_erased_while_answers_waited_is_not_logged(service, shown, tmp_path):
     counts = {"written": 0, "dropped": 0, "erased": 0}
-    log = log_of(service, tmp_path, count=lambda name, n: counts.update({name: counts[name] + n}), erased=["c3", "c7"])
+    log = log_of(tmp_path, count=lambda name, n: counts.update({name: counts[name] + n}), erased=["c3", "c7"])
     for one in shown:
         log.put(one)
     log.close()

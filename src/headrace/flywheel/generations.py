@@ -110,7 +110,7 @@ class Generations:
                 )
             if number == self.live_number:
                 return chosen
-            self._check(chosen)
+            self.check(chosen)
             self._write([*self.moves, Move("promote", number, _now(), why)])
         return chosen
 
@@ -124,9 +124,20 @@ class Generations:
                     else f"{self.run}: no generation is live, so there is nothing to roll back."
                 )  # fmt: skip
             before = self.get(stack[-2])
-            self._check(before)
+            self.check(before)
             self._write([*self.moves, Move("rollback", before.number, _now(), why)])
         return before
+
+    def left(self, number: int) -> str:
+        """Why it was rolled back from when it was live last; empty where it was not."""
+        stack, why = [], dict[int, str]()
+        for move in self.moves:
+            if move.what == "promote":
+                stack.append(move.to)
+                why.pop(move.to, None)
+            else:
+                why[stack.pop()] = move.why
+        return why.get(number, "")
 
     def _stack(self) -> list[int]:
         """Generations that a rollback would go through, the live one last."""
@@ -138,7 +149,7 @@ class Generations:
                 stack.pop()
         return stack
 
-    def _check(self, chosen: Generation) -> None:
+    def check(self, chosen: Generation) -> None:
         """Every byte that would serve is there and is what was written."""
         artifact = self.store.find(KIND, chosen.key)
         if artifact is None:

@@ -100,6 +100,8 @@ class _Wheel:
         says, live, promotes = verdict["gates"]["says"], ledger.live_number, verdict["promotes"]
         if promotes and live not in (verdict["live"], made.number):  # moved by hand since: the verdict is about another one
             says, promotes = f"not promoted: judged against {verdict['live']}, and {live} is live by now", False
+        elif promotes and live != made.number and (why := ledger.left(made.number)):
+            says, promotes = f"not promoted: it was live and was rolled back ({why})", False
         elif promotes and live != made.number:
             ledger.promote(made.number, says, over=verdict["live"])
         known = {name: verdict[name] for name in ("live", "worth", "live_worth", "estimate", "offline", "style")}

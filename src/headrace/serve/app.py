@@ -18,16 +18,18 @@ try:
 except ImportError:
     raise MissingExtra("fastapi", "serve", "Serving") from None
 
-from headrace.serve.api import events, explain, health, recommend
+from headrace.serve.api import events, explain, health, items, recommend, search
 from headrace.serve.api.failures import handle_failures
-from headrace.serve.counted import Counted
+from headrace.serve.console.pages import pages
+from headrace.serve.guard.around import guard
+from headrace.serve.live.flights import Aboard
 from headrace.serve.live.holder import Live
 from headrace.serve.service import Service
 from headrace.serve.serving import Serving
 
 _TURN_S = 0.001
 """How long the log's thread may hold the interpreter while an answer waits for it; 5 ms by default."""
-ROUTES = (recommend, events, explain, health)
+ROUTES = (recommend, events, items, search, explain, health)
 
 
 def open_service(folder: Path, settings: ServeConfig | None = None, now_us: Callable[[], int] | None = None) -> Service:
@@ -39,7 +41,13 @@ def create_app(folder: Path, settings: ServeConfig | None = None, now_us: Callab
     """The logs are flushed when the app shuts down, after the answers in flight."""
     torch.set_num_threads(1)  # an answer's tensors are too small for two
     sys.setswitchinterval(_TURN_S)
-    serving = Serving(folder, Live(folder, open_service(folder, settings, now_us)))
+    live = Live(folder, open_service(folder, settings, now_us))
+    try:
+        live.begin()
+    except BaseException:
+        live.close()
+        raise
+    serving = Serving(folder, live)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -55,6 +63,8 @@ def create_app(folder: Path, settings: ServeConfig | None = None, now_us: Callab
     app.state.serving = serving
     for one in ROUTES:
         app.include_router(one.routes(serving))
+    app.include_router(pages(serving))
     handle_failures(app)
-    app.add_middleware(Counted, metrics=serving.metrics)
+    app.add_middleware(Aboard, flights=live.flights)
+    guard(app, serving)
     return app

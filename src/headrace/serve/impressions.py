@@ -1,7 +1,8 @@
-"""What was shown and what was not, for training and for judging other policies: the contract's tables requests and candidates.
+"""What was shown and what was not, for training and for judging other policies: the contract's tables requests, candidates and exposures.
 
     requests/DAY/NAME.parquet      one row an answer, with the seed and all that was asked: enough to work it out again
     candidates/DAY/NAME.parquet    stage "shown" (with position and propensity), "considered" (scored by the ranker), "recalled"
+    exposures/DAY/NAME.parquet     who was answered by which arm of an experiment, once a file
 
 Every shown item is there (logged_p 1). Of the others a share is, by a hash of request and item, so a row's being there says
 nothing about its score: weigh it by 1 / logged_p. `scores` holds every score that an item was given, by stage.
@@ -17,42 +18,60 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from headrace.cascade.answers import Walk
 from headrace.contracts.errors import ArtifactError
-from headrace.contracts.requests import Bool, Float64, Int32, Int64
+from headrace.contracts.requests import Bool, Int32, Int64
 from headrace.contracts.rng import mix, stable_hash, uniform
-from headrace.contracts.tables import CANDIDATES, REQUESTS, TIME
+from headrace.contracts.tables import CANDIDATES, EXPOSURES, REQUESTS, TIME
 from headrace.serve.asked import Asked
 from headrace.serve.files import alone, write_by_day
+from headrace.serve.recent import Assigned
 
 log = logging.getLogger(__name__)
 
 _ROWS = 512  # answers a file at most
 _AT_ONCE = 8
 _LOOKS_EVERY_S = 0.2
+_MORE: dict[str, Any] = {
+    "slots": pl.Int32(), "excluded": pl.List(pl.String), "skipped": pl.List(pl.String), "filters": pl.String(),
+}  # fmt: skip
 Count = Callable[[str, int], None]
+Frames = tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]
+"""Of some answers: requests, candidates, exposures."""
+
+
+class ItemIds:
+    """Of a generation, by item number, and what they are drawn by."""
+
+    def __init__(self, ids: Sequence[str]):
+        self.ids, self.keys = np.array(ids, object), stable_hash(list(ids))
 
 
 @dataclass(frozen=True)
 class Impression:
+    """generation: whose answer it is, and in whose numbers. assigned: the arm of an experiment that gave it."""
+
     asked: Asked
     generation: str
+    ids: ItemIds
     walked: Walk
+    assigned: Assigned | None = None
 
 
 class ImpressionLog:
-    """ids: by item number. count: told ("written" | "dropped" | "erased", answers). erased: of users, who was."""
+    """count: told ("written" | "dropped" | "erased", answers). erased: of users, who was."""
 
     def __init__(
-        self, root: Path, ids: Sequence[str], *, share: float, waiting: int, rotate_s: float, count: Count,
+        self, root: Path, *, share: float, waiting: int, rotate_s: float, count: Count,
         erased: Callable[[Sequence[str]], Bool],
     ):  # fmt: skip
         self.root, self.share, self.rotate_s, self.count, self.erased = root, share, rotate_s, count, erased
-        self._ids, self._keys = np.array(ids, object), stable_hash(list(ids))
         self._queue: queue.Queue[Impression] = queue.Queue(waiting)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="impression log", daemon=True)
@@ -72,13 +91,13 @@ class ImpressionLog:
 
     def _run(self) -> None:
         """It looks by itself, so that no answer has to wake it, and makes a few answers' rows at a time: none waits long."""
-        made: list[tuple[pl.DataFrame, pl.DataFrame]] = []
+        made: list[Frames] = []
         closes_at, ended = 0.0, False
         while not ended:
             ended = self._ended.wait(_LOOKS_EVERY_S)
             while held := self._waiting():
                 closes_at = closes_at if made else time.monotonic() + self.rotate_s
-                made.append((requests_of(held), self.candidates(held)))
+                made.append((requests_of(held), self.candidates(held), exposures_of(held)))
                 if len(made) * _AT_ONCE >= _ROWS:
                     self._write(made)
                     made = []
@@ -90,8 +109,8 @@ class ImpressionLog:
         """A few of those that wait, the oldest first."""
         return [self._queue.get_nowait() for _ in range(min(self._queue.qsize(), _AT_ONCE))]
 
-    def _write(self, made: Sequence[tuple[pl.DataFrame, pl.DataFrame]]) -> None:
-        requests, candidates = (pl.concat(frames) for frames in zip(*made, strict=True))
+    def _write(self, made: Sequence[Frames]) -> None:
+        requests, candidates, exposures = (pl.concat(frames) for frames in zip(*made, strict=True))
         name = f"{requests['at'].dt.timestamp('us')[0]:020d}"
         try:
             with alone(self.root):
@@ -99,8 +118,14 @@ class ImpressionLog:
                 if gone.any():
                     self.count("erased", int(gone.sum()))
                     candidates = candidates.join(requests.filter(gone), on="request_id", how="anti", maintain_order="left")
+                    exposures = exposures.join(requests.filter(gone), on="request_id", how="anti", maintain_order="left")
                     requests = requests.filter(~gone)
                 write_by_day(self.root / "candidates", candidates, "at", name)
+                if len(exposures):
+                    once = exposures.drop("request_id").unique(
+                        ["experiment_id", "unit_id", "arm"], keep="first", maintain_order=True
+                    )
+                    write_by_day(self.root / "exposures", once, "first_at", name)
                 write_by_day(self.root / "requests", requests, "at", name)
             self.count("written", len(requests))
         except (OSError, ArtifactError):
@@ -115,7 +140,7 @@ class ImpressionLog:
         columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         frame = pl.DataFrame({
             "request_id": pl.Series([one.asked.request_id for one in held]).gather(np.repeat(np.arange(len(held)), lengths)),
-            "item_id": pl.Series(self._ids[columns["item"]], dtype=pl.String),
+            "item_id": pl.Series(columns["item"], dtype=pl.String),
             "stage": pl.Series(["recalled", "considered", "shown"]).gather(columns["stage"]),
             "position": columns["position"], "propensity": columns["propensity"], "logged_p": columns["logged_p"],
             "at": np.repeat([one.asked.at_us for one in held], lengths),
@@ -128,7 +153,7 @@ class ImpressionLog:
             scores=pl.concat_list(pairs).list.eval(given),
         ).select(*(pl.col(column.name).cast(column.dtype) for column in CANDIDATES.columns), "at")  # fmt: skip
 
-    def _of(self, one: Impression, stages: Sequence[str]) -> dict[str, Float64 | Int32]:
+    def _of(self, one: Impression, stages: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Columns of one answer's rows."""
         walked, recalled = one.walked, one.walked.recalled.items[0]
         scores = {stage: np.full(len(recalled), np.nan) for stage in stages}
@@ -146,29 +171,42 @@ class ImpressionLog:
         stage[place] = 2
         position, propensity = np.zeros(len(recalled), np.int32), np.full(len(recalled), np.nan)
         position[place], propensity[place] = filled + 1, walked.slates.propensity[0, filled]
-        draw = uniform(mix(self._keys[recalled], stable_hash([one.asked.request_id])[0]))
+        draw = uniform(mix(one.ids.keys[recalled], stable_hash([one.asked.request_id])[0]))
         kept = (recalled > 0) & ((stage == 2) | (draw < self.share))
         columns = {
-            "item": recalled, "stage": stage, "position": position, "propensity": propensity,
+            "item": one.ids.ids[recalled], "stage": stage, "position": position, "propensity": propensity,
             "logged_p": np.where(stage == 2, 1.0, self.share), **scores,
         }  # fmt: skip
         return {name: values[kept] for name, values in columns.items()}
 
 
 def requests_of(held: Sequence[Impression]) -> pl.DataFrame:
-    """Rows of the contract's table; `slots` and `excluded` are named features of the request."""
+    """Rows of the contract's table; `slots`, `excluded`, `skipped` and `filters` are named features of the request."""
     rows = [
         {
             "request_id": one.asked.request_id, "user_id": one.asked.user_id, "at": one.asked.at_us,
             "surface": one.asked.surface, "policy_id": one.walked.slates.policy_id, "generation_id": one.generation,
             "seed": one.asked.seed, "slots": one.asked.slots, "excluded": list(one.asked.excluded),
-            "preference": one.asked.preference or None,
+            "preference": one.asked.preference or None, "skipped": list(one.asked.skipped),
+            "filters": one.asked.filters or None,
         }
         for one in held
     ]  # fmt: skip
-    more = {"slots": pl.Int32(), "excluded": pl.List(pl.String)}
-    frame = pl.DataFrame(rows, schema={**REQUESTS.schema(), "at": pl.Int64(), **more})
+    frame = pl.DataFrame(rows, schema={**REQUESTS.schema(), "at": pl.Int64(), **_MORE})
     return frame.with_columns(pl.col("at").cast(TIME))
+
+
+def exposures_of(held: Sequence[Impression]) -> pl.DataFrame:
+    """Rows of the contract's table of those that fell on an arm, and the request that each was."""
+    rows = [
+        {
+            "experiment_id": one.assigned.experiment, "unit_id": one.assigned.unit, "unit_kind": one.assigned.unit_kind,
+            "arm": one.assigned.arm, "first_at": one.asked.at_us, "request_id": one.asked.request_id,
+        }
+        for one in held if one.assigned is not None
+    ]  # fmt: skip
+    frame = pl.DataFrame(rows, schema={**EXPOSURES.schema(), "first_at": pl.Int64(), "request_id": pl.String()})
+    return frame.with_columns(pl.col("first_at").cast(TIME))
 
 
 def logged_request(root: Path, request_id: str) -> tuple[Asked, str] | None:
@@ -176,13 +214,17 @@ def logged_request(root: Path, request_id: str) -> tuple[Asked, str] | None:
     files = sorted((root / "requests").glob("*/*.parquet"))
     if not files:
         return None
-    found = pl.scan_parquet(files, hive_partitioning=False).filter(pl.col("request_id") == request_id).head(1).collect()
+    # files of an earlier version have fewer columns, and one of them may be the first
+    requests = pl.scan_parquet(
+        files, hive_partitioning=False, schema={**REQUESTS.schema(), **_MORE}, missing_columns="insert", extra_columns="ignore"
+    )
+    found = requests.filter(pl.col("request_id") == request_id).head(1).collect()
     if not len(found):
         return None
     row = found.with_columns(pl.col("at").dt.timestamp("us")).row(0, named=True)
     asked = Asked(
         row["request_id"], row["user_id"], row["at"], row["seed"], row["slots"], tuple(row["excluded"]), row["surface"],
-        row["preference"] or "",
+        row["preference"] or "", tuple(row["skipped"] or ()), row["filters"] or "",
     )  # fmt: skip
     return asked, row["generation_id"]
 

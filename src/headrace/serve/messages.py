@@ -98,8 +98,8 @@ class Shown(BaseModel):
 
 
 class Page(BaseModel):
-    """degraded: stages that were left out for want of time: retrieve.NAME, prerank, rank. arm: of the experiment, if one runs and
-    the request is in it."""
+    """degraded: stages that were left out for want of time: retrieve.NAME, prerank, rank. said: what filters made of the page.
+    arm: of the experiment, if one runs and the request is in it."""
 
     request_id: str
     generation: str

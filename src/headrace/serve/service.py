@@ -5,11 +5,9 @@ got, and an explanation is the answer worked out once more, stage by stage, and 
 """
 
 import copy
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from headrace.cascade.answers import Answered, Names, Walk, pages, walk
 from headrace.cascade.cascade import Cascade
 from headrace.cascade.codes_in_words import CodesInWords
 from headrace.cascade.pipeline import Pipeline
+from headrace.cascade.sparing import Skips, never, untimed
 from headrace.cascade.user_sides import StoredSides, user_sides
 from headrace.contracts.incremental import Incremental
 from headrace.contracts.requests import History, Requests
@@ -29,70 +28,100 @@ from headrace.data.forget import ERASED, erased_users
 from headrace.serve.accelerate import accelerated
 from headrace.serve.asked import Asked
 from headrace.serve.counting import OnlineCounting
-from headrace.serve.event_log import EventLog, served_events
-from headrace.serve.impressions import Impression, ImpressionLog
+from headrace.serve.event_log import served_events
+from headrace.serve.guard.deadline import StageTimes
+from headrace.serve.impressions import Impression, ItemIds
 from headrace.serve.intake import Intake
 from headrace.serve.kept_states import WHO, KeptStates, number_of
 from headrace.serve.kept_up import KeptUp
 from headrace.serve.looked_up import LookedUp
-from headrace.serve.messages import Event, Received, Refused
+from headrace.serve.messages import Event, Filters, Received, Refused
 from headrace.serve.metrics import Metrics
+from headrace.serve.recent import Assigned, Remembered
+from headrace.serve.searched import Searched
+from headrace.serve.shared import Shared
+from headrace.serve.shelf import Shelf
 from headrace.serve.state import LayeredState
 
 
 @dataclass(frozen=True)
 class Given:
-    """An answer and what it answers. again: it had been given before."""
+    """An answer and what it answers. walked: None where it had been given before, perhaps by another generation."""
 
     asked: Asked
     page: list[Answered]
-    again: bool
+    generation: str
+    deterministic: bool
+    assigned: Assigned | None = None
+    walked: Walk | None = None
+    took_s: float = 0.0
+
+    @property
+    def again(self) -> bool:
+        return self.walked is None
 
 
 class Service:
-    """root: where served logs and the online state lie. settings: the plan's [serve] if None. now_us: the clock, UTC, µs."""
+    """root: where served logs and the online state lie. settings: the plan's [serve] if None. now_us: the clock, UTC, µs.
+
+    beside: another that is open on the same folder, whose settings, clock, counters, logs and online state it goes on with.
+    """
 
     def __init__(
-        self, pipeline: Pipeline, root: Path, settings: ServeConfig | None = None, now_us: Callable[[], int] | None = None
-    ):
-        self.settings = settings or pipeline.plan.serve
-        self.pipeline, self.root, self._wall_us = pipeline, root, now_us or (lambda: time.time_ns() // 1000)
+        self, pipeline: Pipeline, root: Path, settings: ServeConfig | None = None, now_us: Callable[[], int] | None = None,
+        *, beside: "Service | None" = None,
+    ):  # fmt: skip
+        self.settings = settings or (pipeline.plan.serve if beside is None else beside.settings)
+        self.pipeline, self.root = pipeline, root
         self.kept, self._erasures = KeptStates(self.settings.states_mb), 0
         self.cascade: Cascade = accelerated(pipeline, self.settings.runtime, self._keeping)
         read = [one.scorer.schema["history"].shape[1] for one in self.cascade.scorings if "history" in one.scorer.schema]
         self._newest = max(self.settings.history, *map(int, read), 0)
         self.names = Names.of(pipeline.log)
         self.codes = CodesInWords.of(self.cascade.retrievers.values(), pipeline.log, pipeline.cuts.test_us)
-        self.metrics = Metrics(self.cascade.policy_id)
-        (root / "state").mkdir(parents=True, exist_ok=True)
-        self.state = LayeredState(root / "state", pipeline.log, pipeline.tables.key, map_gb=self.settings.map_gb)
+        self.impersonal = Impersonal(pipeline.tables.path)
+        self.metrics = Metrics(self.cascade.policy_id) if beside is None else beside.metrics
+        self.times = StageTimes(self.metrics.stage)
+        self._item_ids = ItemIds(self.names.ids)
+        self.state = self._state(beside)
+        try:
+            self._over_state()
+            shared = Shared(root, self.settings, self.state, self.metrics, now_us) if beside is None else beside.shared
+            self.shared, self.event_log, self.impressions = shared, shared.event_log, shared.impressions
+            self.shelf = Shelf(pipeline, shared.catalogue, self.names, self.cascade.available)
+            self.searched = Searched(pipeline, self.shelf)
+            self.searched.ready()
+        except BaseException:
+            self.state.close()
+            raise
+        self.tally = shared.tally(self.generation)
+
+    def _state(self, beside: "Service | None") -> LayeredState:
+        log, key, folder = self.pipeline.log, self.pipeline.tables.key, self.root / "state"
+        if beside is not None:
+            return beside.state.beside(log, key)
+        folder.mkdir(parents=True, exist_ok=True)
+        return LayeredState(folder, log, key, map_gb=self.settings.map_gb)
+
+    def _over_state(self) -> None:
+        """What reads the online state, once it holds what this generation lacks."""
+        pipeline = self.pipeline
         for user in erased_users(pipeline.graph.store.root / ERASED):  # also those erased before anything was served
             if not self.state.erased([user])[0]:
                 self.state.forget(user)
         if self.state.stale:
-            self.state.rebuild(served_events(root))
-        self.impersonal = Impersonal(pipeline.tables.path)
+            self.state.rebuild(served_events(self.root))
         self.counting = OnlineCounting(self.state, pipeline.log.counts) if pipeline.plan.features.count_days else None
         if self.counting is not None:
             self.cascade.features = pipeline.feature_object.bound(self.counting.of([]))
         self.intake = Intake(self.state, pipeline.plan.data, pipeline.plan.kinds)
-        self.event_log = EventLog(root, self.state, sync_s=self.settings.sync_s, rotate_s=self.settings.rotate_s)
-        self.impressions = ImpressionLog(
-            root, self.names.ids, share=self.settings.unshown_share, waiting=self.settings.queue,
-            rotate_s=self.settings.rotate_s, count=self.metrics.impressions, erased=self.state.erased,
-        )  # fmt: skip
-        self._recent: OrderedDict[str, Asked] = OrderedDict()
-        self._last_us, self._lock = 0, threading.Lock()
 
     @property
     def generation(self) -> str:
         return self.cascade.policy_id
 
     def now_us(self) -> int:
-        """Never the same twice, so that an event is either before a request or after it."""
-        with self._lock:
-            self._last_us = max(self._last_us + 1, self._wall_us())
-            return self._last_us
+        return self.shared.now_us()
 
     def recommend(
         self,
@@ -104,29 +133,65 @@ class Service:
         exclude: Sequence[str] = (),
         surface: str = "home",
         preference: str | None = None,
+        filters: Filters | None = None,
+        skips: Skips = never,
+        assigned: Assigned | None = None,
     ) -> Given:
-        """Refused: more items than the page has slots, another request's id, or a preference where items have no vectors."""
-        slots = self.cascade.slots if n is None else n
+        """skips: the stages there is no time for. assigned: the arm that the request fell on. One sent again gets what it got.
+
+        Refused: more items than the page has slots, another request's id, or a preference where items have no vectors."""
+        before = self.remembered(request_id)
+        slots = n or (self.cascade.slots if before is None else before.asked.slots)
+        asked = Asked(
+            request_id, user_id, self.now_us(), seed, slots, tuple(sorted(set(exclude))), surface, preference or "",
+            filters=self.shelf.rules.read(filters).said,
+        )  # fmt: skip
+        if before is not None:
+            if not before.asked.same(asked):
+                says = f'"{request_id}" is another request\'s. Make a new one, or leave it out.'
+                raise Refused("request_id", says, status=409)
+            page = self.shelf.still(before.page)
+            return Given(before.asked, page, before.generation, before.deterministic, before.assigned)
         if slots > self.cascade.slots:
             raise Refused("n", f"is {n}: this generation's page has {self.cascade.slots} slots. Ask for fewer.")
         if preference and self.pipeline.plan.features.item_vectors is None:
             raise Refused("preference", "can't be read: this generation's items have no vectors ([features] item_vectors).")
-        asked = Asked(request_id, user_id, self.now_us(), seed, slots, tuple(sorted(set(exclude))), surface, preference or "")
-        before = self.recent(request_id)
-        if before is not None and not before.same(asked):
-            raise Refused("request_id", f'"{request_id}" is another request\'s. Make a new one, or leave it out.', status=409)
-        asked = before or asked
-        with self.metrics.stage("whole"):
-            walked = self.walk(asked)
-            page = pages(self.cascade, self.names, walked)[0][: asked.slots]
-        if before is None and not self.state.erased([user_id])[0]:
-            self._remember(asked)
-            self.impressions.put(Impression(asked, self.generation, walked))
-        return Given(asked, page, before is not None)
+        started = time.perf_counter()
+        with self.tally.timed(), self.metrics.stage("whole"):
+            asked, walked, page = self._answered(asked, skips)
+        self.metrics.degraded(walked.skipped)
+        took_s = time.perf_counter() - started
+        given = Given(asked, page, self.generation, self.cascade.deterministic, assigned, walked, took_s)
+        if not self.state.erased([user_id])[0]:
+            self.shared.recent.put(asked, self.generation, page, deterministic=given.deterministic, assigned=assigned)
+            self.impressions.put(Impression(asked, self.generation, self._item_ids, walked, assigned))
+            self.tally.shown(request_id, frozenset(one.item_id for one in page), self._expected(walked, slots))
+        return given
 
-    def walk(self, asked: Asked) -> Walk:
-        """Every stage of the answer, as of the request's moment."""
-        return walk(self._without(asked.excluded), self.requests(asked), seed=asked.seed, timed=self.metrics.stage)
+    def _answered(self, asked: Asked, skips: Skips) -> tuple[Asked, Walk, list[Answered]]:
+        """As of a later moment where something of the page was withdrawn meanwhile."""
+        while True:
+            if self.shelf.moved_us >= asked.at_us:
+                asked = replace(asked, at_us=self.now_us())
+            walked = self.walk(asked, skips)
+            page = pages(self.cascade, self.names, walked)[0][: asked.slots]
+            if len(self.shelf.still(page)) == len(page):
+                return replace(asked, skipped=walked.skipped), walked, page
+
+    def _expected(self, walked: Walk, slots: int) -> float:
+        """The chance that something of the page is clicked, by a calibrated ranker; NaN of another, or where it had no time."""
+        last = self.cascade.scorings[-1]
+        if last.calibrated is None or last.stage not in walked.scored:
+            return float("nan")
+        found, shown = walked.scored[last.stage], walked.slates.items[0, :slots]
+        mine = np.isin(found.items[0], shown[shown > 0])
+        return float(1 - np.prod(1 / (1 + np.exp(found.scores[last.stage][0][mine].astype(np.float64)))))
+
+    def walk(self, asked: Asked, skips: Skips | None = None, *, counted: bool = True) -> Walk:
+        """Every stage of the answer, as of the request's moment. skips: those it left out, if None. counted: as an answer's."""
+        out, cascade = skips or asked.skipped.__contains__, copy.copy(self.cascade)
+        cascade.available = self.shelf.offered(asked, now=skips is not None)
+        return walk(cascade, self.requests(asked), seed=asked.seed, timed=self.times.timed if counted else untimed, skips=out)
 
     def requests(self, asked: Asked) -> Requests:
         """One row, with history and features as of its moment. Without consent it says nothing of who asks."""
@@ -150,16 +215,26 @@ class Service:
         self.metrics.events("stored", received.stored)
         self.metrics.events("repeated", received.repeated)
         self.metrics.events("erased", received.erased)
+        for event in events:
+            positive = event.kind is None or self.state.positive is None or event.kind in self.state.positive
+            if event.request_id is not None and positive:
+                self.shared.clicked(event.request_id, event.item_id)
         return received
 
     def recent(self, request_id: str) -> Asked | None:
-        found = self._recent.get(request_id)
-        return None if found is None or self.state.erased([found.user_id])[0] else found
+        """What was asked lately, of this generation."""
+        found = self.remembered(request_id)
+        return found.asked if found is not None and found.generation == self.generation else None
+
+    def remembered(self, request_id: str) -> Remembered | None:
+        """The answer as it was given, by whatever generation."""
+        found = self.shared.recent.get(request_id)
+        return None if found is None or self.state.erased([found.asked.user_id])[0] else found
 
     def close(self) -> None:
-        """After the last answer. What was logged is on disk when it returns."""
-        self.impressions.close()
-        self.event_log.close()
+        """After its last answer. With the last generation, what was logged is on disk when it returns."""
+        if len(self.state.views) == 1:
+            self.shared.close()
         self.state.close()
 
     def _keeping(self, stage: str, built: Any, served: Any) -> Any:
@@ -179,22 +254,8 @@ class Service:
         if self.state.erasures != self._erasures:  # rare, so whoever it was, all of it is made anew
             self._erasures = self.state.erasures
             self.kept.clear()
+            self.shared.recent.forget(self.state.erased)
         if self.impersonal.holds(asked.user_id, asked.at_us):
             self.kept.drop(number_of(asked.user_id))
             return 0
         return 0 if self.state.erased([asked.user_id])[0] else number_of(asked.user_id)
-
-    def _without(self, excluded: Sequence[str]) -> Cascade:
-        """To one request, an item it excludes is as good as withdrawn."""
-        numbers = [self.state.items[one] for one in excluded if one in self.state.items]
-        if not numbers:
-            return self.cascade
-        mine = copy.copy(self.cascade)
-        mine.available = self.cascade.available.copy()
-        mine.available[numbers] = False
-        return mine
-
-    def _remember(self, asked: Asked) -> None:
-        self._recent[asked.request_id] = asked
-        while len(self._recent) > self.settings.recent:
-            self._recent.popitem(last=False)

@@ -33,10 +33,11 @@ Ids = Sequence[str] | NDArray[np.str_]
 
 @config
 class Arm:
-    """weight: its share is weight / sum of weights."""
+    """weight: its share is weight / sum of weights. generation: of a served run, the number of the one that answers for it."""
 
     name: str
     weight: Annotated[float, Gt(0)] = 1.0
+    generation: Annotated[int, Gt(0)] | None = None
 
 
 @config

@@ -27,7 +27,7 @@ The digest is of the resolved values: a comment or another order of keys is no c
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
 
@@ -151,8 +151,15 @@ class ExperimentPlan:
         return None if self.window_days is None else timedelta(days=self.window_days)
 
     @property
+    def values(self) -> dict[str, Any]:
+        """Resolved. An arm without a generation has no such key, as in plans sealed before arms could name one."""
+        found = as_dict(self)
+        found["arms"] = [{key: value for key, value in arm.items() if value is not None} for arm in found["arms"]]
+        return found
+
+    @property
     def digest(self) -> str:
-        return digest(as_dict(self))
+        return digest(self.values)
 
     def planned(self, treatment: str) -> int:
         """Units of control and that arm together."""

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from headrace.artifacts.atomic import place
-from headrace.contracts.config import as_dict
 from headrace.contracts.errors import ConfigError, listed
 from headrace.flywheel.experiment.plan import ExperimentPlan
 
@@ -48,7 +47,7 @@ class Record:
         """ConfigError where the plan is not the one that was sealed."""
         if plan.digest == self.digest:
             return
-        now = as_dict(plan)
+        now = plan.values
         changed = [
             f"{key} was {_short(self.plan.get(key))}, is {_short(now.get(key))}"
             for key in sorted({*now, *self.plan})
@@ -63,7 +62,7 @@ class Record:
 
 def start(plan: ExperimentPlan, at: datetime | None = None) -> Record:
     """The sealed plan. at: now, by default."""
-    return Record(plan.digest, as_dict(plan), (at or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds"))
+    return Record(plan.digest, plan.values, (at or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds"))
 
 
 def record_path(plan: Path) -> Path:

@@ -5,11 +5,16 @@ from typing import Any
 from uuid import uuid4
 
 from fastapi import APIRouter, Response
+from starlette.background import BackgroundTask
 
+from headrace.cascade.sparing import never
 from headrace.serve.api.failures import PROBLEMS
+from headrace.serve.guard.deadline import Deadline
 from headrace.serve.messages import Ask, Page, Shown
-from headrace.serve.service import Service
+from headrace.serve.recent import Assigned
+from headrace.serve.service import Given, Service
 from headrace.serve.serving import Serving
+from headrace.serve.short_pages import said_of_filters
 
 
 def routes(serving: Serving) -> APIRouter:
@@ -17,22 +22,37 @@ def routes(serving: Serving) -> APIRouter:
 
     @router.post("/v1/recommend", response_model=Page, responses=PROBLEMS, summary="A page for a user")
     async def recommend(ask: Ask) -> Any:
-        page: Page = await serving.alone(_page, serving.service, ask)
-        return Response(page.model_dump_json(), media_type="application/json")  # as it is: not checked and copied once more
+        request_id = ask.request_id or uuid4().hex
+        service, assigned = serving.live.chosen(ask.user_id, request_id)
+        page, given = await serving.alone(_page, service, ask, request_id, assigned, time.perf_counter())
+
+        async def sent() -> None:
+            serving.live.sent(given, service)
+
+        body = page.model_dump_json()  # as it is: not checked and copied once more
+        return Response(body, media_type="application/json", background=BackgroundTask(sent))
 
     return router
 
 
-def _page(service: Service, ask: Ask) -> Page:
+def _page(service: Service, ask: Ask, request_id: str, assigned: Assigned | None, arrived: float) -> tuple[Page, Given]:
+    """assigned: the arm whose generation it is. arrived: since when its deadline runs, the wait for its turn included."""
     started = time.perf_counter()
-    request_id = ask.request_id or uuid4().hex
+    within_ms = ask.deadline_ms or service.settings.deadline_ms
     given = service.recommend(
-        ask.user_id, request_id, seed=ask.seed, n=ask.n, exclude=ask.exclude, surface=ask.surface, preference=ask.preference
-    )
-    return Page(
+        ask.user_id, request_id, seed=ask.seed, n=ask.n, exclude=ask.exclude, surface=ask.surface, preference=ask.preference,
+        filters=ask.filters,
+        skips=Deadline(service.times, arrived + within_ms / 1000).skips if within_ms else never, assigned=assigned,
+    )  # fmt: skip
+    page = Page(
         request_id=request_id,
-        generation=service.generation,
-        policy_deterministic=service.cascade.deterministic,
+        generation=given.generation,
+        policy_deterministic=given.deterministic,
         items=[Shown(**one.as_dict()) for one in given.page],
         latency_ms=round(1000 * (time.perf_counter() - started), 2),
+        degraded=list(given.asked.skipped),
+        said=said_of_filters(service, given),
+        experiment=None if given.assigned is None else given.assigned.experiment,
+        arm=None if given.assigned is None else given.assigned.arm,
     )
+    return page, given

@@ -1,20 +1,45 @@
-"""Which generations are open, and the one that answers. It is one reference: whoever asked for it keeps what they got."""
+"""Which generations are open and who of them answers: the live one, arms of an experiment, a shadow, the one to go back to.
 
+A thread looks at the run's ledger (`live.json`). When it names another generation, that one is opened beside the live one, every
+byte checked, warmed, and then one reference is changed: requests in flight end on the old one, later ones begin on the new. One
+that can't be opened is refused, and the old one goes on. Whoever needs to be closed is, when no request that may hold it is left.
+"""
+
+import gc
+import logging
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from headrace.flywheel.generations import Generations
+from headrace.cascade.run import open_run
+from headrace.contracts.errors import ArtifactError, ConfigError, HeadraceError
+from headrace.flywheel.generations import Generation, Generations
+from headrace.serve.live.arms import Arms
+from headrace.serve.live.flights import Flights
+from headrace.serve.live.guardrails import Watch, seconds_since
+from headrace.serve.live.metered import Metered
+from headrace.serve.live.opening import open_beside
+from headrace.serve.live.shadow import Shadow
 from headrace.serve.metrics import Metrics
-from headrace.serve.service import Service
+from headrace.serve.recent import Assigned
+from headrace.serve.service import Given, Service
 
-Status = Literal["live", "arm", "shadow", "opening", "closing", "refused", "closed"]
+log = logging.getLogger(__name__)
+
+Status = Literal["live", "arm", "shadow", "open", "opening", "refused", "closed"]
+GUARDRAIL = "guardrail "
+"""A rollback's reason in the ledger begins so."""
+_LANDS_S = 30.0
+"""How long requests that may hold a generation are waited for before it is closed."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """number: 0 for a build without a ledger. status "closed": it is in the ledger and not opened. says: what there is to say of
-    it: why it was refused, or what the gates said."""
+    """number: 0 of a build without a ledger. status "open": kept to go back to; "closed": in the ledger and not opened. says: why
+    it was refused, else what the gates said."""
 
     number: int
     key: str
@@ -24,25 +49,289 @@ class Known:
 
 
 class Live:
-    """run: the folder served. first: what answers to begin with."""
+    """run: the folder served. first: what answers to begin with. settle: waits for answers that are being worked out."""
 
     def __init__(self, run: Path, first: Service):
-        self.run, self.current = run, first
+        self.run, self.current, self.ledger = run, first, Generations(run)
+        self.settings, self.flights, self.metered = first.settings, Flights(), Metered(first.metrics)
+        self.settle: Callable[[], None] = lambda: None
+        self.open: dict[str, Service] = {first.generation: first}
+        self.number = self._number_of(first.generation)
+        self.refused: dict[int, str] = {}
+        self.arms: Arms | None = None
+        self.shadow: Shadow | None = None
+        self.shadowed: int | Literal["latest"] | None = self.settings.shadow
+        self.watch: Watch | None = None
+        self._before: Service | None = None
+        self._opening, self._stamp = 0, self._read_stamp()
+        self._moving, self._wake, self._ended = threading.RLock(), threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="generations", daemon=True)
+
+    def begin(self) -> None:
+        """Arms and shadow as the settings say, then the ledger is followed. ConfigError, ArtifactError: an experiment that can't be
+        served; the server should not go up without it."""
+        with self._moving:
+            if self.settings.experiment is not None:
+                path = self.current.pipeline.plan.folder / self.settings.experiment
+                self.arms = Arms.of(path, self._opened)
+            self._cast_shadow()
+            self._watch_again()
+        self._thread.start()
 
     @property
     def metrics(self) -> Metrics:
         return self.current.metrics
 
+    def chosen(self, user_id: str, request_id: str) -> tuple[Service, Assigned | None]:
+        """Who answers a request: the arm it falls on, or the live generation."""
+        arms = self.arms
+        assigned = None if arms is None else arms.assigned(user_id, request_id)
+        if arms is None or assigned is None:
+            return self.current, None
+        return arms.services[assigned.arm], assigned
+
+    def sent(self, given: Given, answered_by: Service) -> None:
+        """An answer has left."""
+        if given.assigned is not None and self.arms is not None and not given.again:
+            self.arms.answers[given.assigned.arm] += 1
+            self.metered.arms.labels(given.assigned.experiment, given.assigned.arm).inc()
+        shadow = self.shadow
+        if shadow is not None:
+            shadow.offer(given, answered_by)
+
+    def of(self, request_id: str) -> Service:
+        """The generation that answered a recent request, where it is open; else the live one."""
+        found = self.current.shared.recent.get(request_id)
+        return self.current if found is None else self.open.get(found.generation, self.current)
+
     def all(self) -> list[Known]:
         """Every generation of the run, in the order made."""
-        key, known = self.current.generation, Generations(self.run).all()
+        known = self.ledger.all()
         if not known:
-            return [Known(0, key, "live")]
-        return [
-            Known(one.number, one.key, "live" if one.key == key else "closed", one.made, str(one.verdict.get("says", "")))
-            for one in known
-        ]
+            return [Known(0, self.current.generation, "live")]
+        return [self._known(one) for one in known]
+
+    def reload(self) -> str:
+        """Looks at once; what came of it. It waits while a generation is opened."""
+        with self._moving:
+            said = self._follow(asked=True)
+        self._wake.set()  # what is not needed any more is closed by the thread: this call may itself be in flight
+        return said
+
+    def cast(self, number: int | Literal["latest"] | None) -> None:
+        """Which one answers silently from now on; None: none does. ConfigError, ArtifactError."""
+        with self._moving:
+            if isinstance(number, int):
+                self.ledger.get(number)
+            self.shadowed = number
+            self.refused.pop(number if isinstance(number, int) else 0, None)
+            self._cast_shadow(asked=True)
+        self._wake.set()
 
     def close(self) -> None:
         """After the last answer."""
-        self.current.close()
+        self._ended.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        if self.shadow is not None:
+            self.shadow.close()
+        for service in self.open.values():
+            service.close()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            self._wake.wait(self.settings.reload_s)
+            self._wake.clear()
+            if self._ended.is_set():
+                return
+            try:
+                with self._moving:
+                    self._look()
+                self._close_unneeded()
+            except Exception:  # this thread is what a promotion is noticed by: it must live on whatever a folder holds
+                log.exception("%s: generations could not be looked at", self.run)
+
+    def _look(self) -> None:
+        stamp = self._read_stamp()
+        if stamp != self._stamp:
+            self._stamp = stamp
+            self._follow()
+        self._cast_shadow()
+        if self.watch is not None:
+            self._judge(self.watch)
+
+    def _follow(self, *, asked: bool = False) -> str:
+        """To the generation that the ledger names. asked: by a person, so a refused one is tried again."""
+        try:
+            wanted = self.ledger.live
+        except HeadraceError as error:
+            log.error("%s", error)
+            self.metered.moves.labels("refused").inc()
+            return f"refused: {error}"
+        if wanted is None:
+            return self._rebuilt() if asked and not self.ledger.all() else "nothing else is live"
+        if wanted.key == self.current.generation:
+            self.number = wanted.number
+            return f"generation {wanted.number} answers already"
+        try:
+            opened = self._opened(wanted.number)
+        except HeadraceError as error:
+            self.metered.moves.labels("refused").inc()
+            return f"refused: {error}"
+        self._swap(opened, wanted.number)
+        return f"generation {wanted.number} answers"
+
+    def _rebuilt(self) -> str:
+        """A build without a ledger, built again in its folder."""
+        try:
+            if open_run(self.run).generation.key == self.current.generation:
+                return "the build is as it was"
+            opened = open_beside(self.run, None, self.current)
+        except HeadraceError as error:
+            self.metered.moves.labels("refused").inc()
+            return f"refused: {error}"
+        self.open[opened.generation] = opened
+        self._swap(opened, 0)
+        return "the new build answers"
+
+    def _opened(self, number: int) -> Service:
+        """Open, now if it was not. What it can't be opened for is remembered, and said once."""
+        generation = self.ledger.get(number)
+        if generation.key in self.open:
+            return self.open[generation.key]
+        self._opening, started = number, time.perf_counter()
+        try:
+            made = open_beside(self.run, generation, self.current)
+        except Exception as error:  # a damaged file may fail in any way, and the old generation answers meanwhile
+            says = str(error) if isinstance(error, HeadraceError) else f"{type(error).__name__}: {error}"
+            log.error("generation %d is refused, generation %d goes on: %s", number, self.number, says)
+            self.refused[number] = says
+            raise (
+                error if isinstance(error, HeadraceError) else ArtifactError(f"{self.run}: generation {number}: {says}")
+            ) from error
+        finally:
+            self._opening = 0
+        self.refused.pop(number, None)
+        self.open[made.generation] = made
+        self.metered.open.set(len(self.open))
+        log.info("generation %d is open, after %.1f s", number, time.perf_counter() - started)
+        return made
+
+    def _swap(self, service: Service, number: int) -> None:
+        before, old = self.current, self.number
+        self.current, self.number = service, number
+        self.metrics.serves(service.generation)
+        self.metered.moves.labels("swapped").inc()
+        move = self.ledger.moves[-1] if number else None
+        log.info(
+            "generation %d answers instead of %d (%s)", number, old, "built again" if move is None else move.why or move.what
+        )
+        self.watch = self._before = None
+        if move is not None and move.what == "promote":
+            self.watch = Watch.of(number, self.settings.guardrails, service.tally, before.tally)
+            self._before = None if self.watch is None else before
+
+    def _watch_again(self) -> None:
+        """A server that was started within the window of a promotion goes on watching, without the predecessor's figures."""
+        moves = self.ledger.moves
+        if moves and moves[-1].what == "promote" and moves[-1].to == self.number:
+            gone_s = seconds_since(moves[-1].at)
+            self.watch = Watch.of(self.number, self.settings.guardrails, self.current.tally, None, gone_s=gone_s)
+
+    def _judge(self, watch: Watch) -> None:
+        tripped = watch.tripped()
+        if tripped is None and not watch.over:
+            return
+        self.watch = self._before = None
+        if tripped is None:
+            return
+        self.metered.trips.labels(tripped.guardrail).inc()
+        moves = self.ledger.moves
+        if not moves or moves[-1].what != "promote" or moves[-1].to != watch.number:
+            return  # somebody moved it meanwhile
+        try:
+            self.ledger.rollback(f"{GUARDRAIL}{tripped.guardrail}: {tripped.says}")
+        except (ConfigError, ArtifactError) as error:
+            log.error("generation %d tripped %s (%s) and stays: %s", watch.number, tripped.guardrail, tripped.says, error)
+            return
+        self.metered.moves.labels("rolled_back").inc()
+        log.warning("generation %d is rolled back: %s: %s", watch.number, tripped.guardrail, tripped.says)
+        self._stamp = self._read_stamp()
+        self._follow()
+
+    def _cast_shadow(self, *, asked: bool = False) -> None:
+        number = self._latest() if self.shadowed == "latest" else self.shadowed
+        try:
+            wanted = self.ledger.get(number) if number else None
+            if wanted is not None and (wanted.key == self.current.generation or (number in self.refused and not asked)):
+                wanted = None
+            if (None if wanted is None else wanted.key) == (None if self.shadow is None else self.shadow.candidate.generation):
+                return
+            candidate = None if wanted is None else self._opened(wanted.number)
+        except HeadraceError:
+            if asked:
+                raise
+            return
+        before, self.shadow = self.shadow, None
+        if before is not None:
+            before.close()
+        if candidate is not None:
+            log.info("generation %s answers silently beside %d", number, self.number)
+            self.shadow = Shadow(
+                candidate, self.metered, share=self.settings.shadow_share, waiting=self.settings.shadow_queue
+            )  # fmt: skip
+
+    def _latest(self) -> int:
+        """The newest that is not live; 0 where there is none."""
+        return max((one.number for one in self.ledger.all() if one.key != self.current.generation), default=0)
+
+    def _close_unneeded(self) -> None:
+        needed = {self.current.generation} | ({self._before.generation} if self._before else set())
+        needed |= {one.generation for one in self.arms.services.values()} if self.arms else set()
+        needed |= {self.shadow.candidate.generation} if self.shadow else set()
+        for key in [key for key in self.open if key not in needed]:
+            service = self.open.pop(key)
+            if not self.flights.landed(self.flights.next_epoch(), _LANDS_S):
+                log.warning("generation %s is closed though requests from before are still in flight", key)
+            self.settle()
+            service.close()
+            del service
+            _collect()
+            self.metered.open.set(len(self.open))
+            log.info("generation %s is closed", key)
+
+    def _known(self, one: Generation) -> Known:
+        says = str(one.verdict.get("says", ""))
+        status: Status = "open" if one.key in self.open else "closed"
+        if one.key == self.current.generation and one.number == self.number:
+            status = "live"
+        elif one.number == self._opening:
+            status = "opening"
+        elif one.number in self.refused:
+            status, says = "refused", self.refused[one.number]
+        elif self.arms is not None and one.number in {arm.generation for arm in self.arms.plan.arms}:
+            status = "arm"
+        elif self.shadow is not None and one.key == self.shadow.candidate.generation:
+            status = "shadow"
+        return Known(one.number, one.key, status, one.made, says)
+
+    def _number_of(self, key: str) -> int:
+        numbers = [one.number for one in self.ledger.all() if one.key == key]
+        return self.ledger.live_number if self.ledger.live_number in numbers else next(iter(numbers), 0)
+
+    def _read_stamp(self) -> Any:
+        try:
+            found = (self.run / "live.json").stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ino
+
+
+def _collect() -> None:
+    """What a closed generation leaves goes now. What was frozen at the start is looked through for it, which takes a moment."""
+    frozen = gc.get_freeze_count()
+    gc.unfreeze()
+    gc.collect()
+    if frozen:
+        gc.freeze()

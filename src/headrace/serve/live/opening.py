@@ -1,0 +1,40 @@
+"""A generation opened beside the one that answers: every byte checked first, then loaded, then asked a few times."""
+
+from pathlib import Path
+
+import numpy as np
+
+from headrace.cascade.answers import pages
+from headrace.cascade.run import open_run
+from headrace.flywheel.generations import Generation, Generations
+from headrace.flywheel.opened import opened
+from headrace.serve.asked import Asked
+from headrace.serve.service import Service
+
+_WARMED = 20
+"""Answers worked out and given to nobody: the first ones are slow, as files are mapped and sessions plan."""
+
+
+def open_beside(run: Path, generation: Generation | None, first: Service) -> Service:
+    """generation: None of a build without a ledger. It fails where a byte is not what was written, or where it can't answer."""
+    if generation is None:
+        pipeline = open_run(run)
+    else:
+        Generations(run).check(generation)
+        pipeline = opened(run, generation).pipeline
+    made = Service(pipeline, first.root, beside=first)
+    try:
+        warm(made)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def warm(service: Service) -> None:
+    """Nothing of it is counted or logged."""
+    known = service.pipeline.log.users.ids
+    places = np.unique(np.linspace(0, len(known) - 1, _WARMED, dtype=np.int64)) if len(known) else []
+    for number, user in enumerate(["", *(known[int(place)] for place in places)]):
+        asked = Asked(f"warm {number}", str(user), service.now_us(), 0, service.cascade.slots)
+        pages(service.cascade, service.names, service.walk(asked, counted=False))

@@ -1,0 +1,135 @@
+"""A candidate that answers a share of the requests too, for nobody: in a thread of its own, after the real answer was sent.
+
+It answers as of the request's moment, so from the same history. Nothing of it is logged as shown. Compared are:
+
+    overlap        |both pages' items| / items of the longer page
+    correlation    Spearman's rank correlation of the candidates that both ranked, where there are three or more
+    took_s         beside what the real answer took; the thread shares the machine with the answers, so it is an upper bound
+
+A bounded queue: while it is full, further requests are counted as dropped.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from headrace.cascade.answers import Walk
+from headrace.contracts.rng import mix, stable_hash, uniform
+from headrace.serve.live.metered import Metered
+from headrace.serve.service import Given, Service
+
+log = logging.getLogger(__name__)
+
+_LOOKED_BACK = 1000
+_SALT = stable_hash(["shadow"])[0]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """ranked: the real answer's candidates, best first, by their ids."""
+
+    given: Given
+    ranked: list[str]
+
+
+class Shadow:
+    """candidate: open beside the live one. share: of requests, by a hash of their ids."""
+
+    def __init__(self, candidate: Service, metered: Metered, *, share: float, waiting: int):
+        self.candidate, self.metered, self.share = candidate, metered, share
+        self.counts = {"answered": 0, "failed": 0, "dropped": 0}
+        self.failed = ""
+        self._seen: deque[tuple[float, float, float, float]] = deque(maxlen=_LOOKED_BACK)
+        self._queue: queue.Queue[Waiting | None] = queue.Queue(waiting)
+        self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
+        self._thread.start()
+
+    def offer(self, given: Given, answered_by: Service) -> None:
+        """Never waits. One that had been given before is not compared again."""
+        if given.walked is None or uniform(mix(stable_hash([given.asked.request_id]), _SALT))[0] >= self.share:
+            return
+        try:
+            self._queue.put_nowait(Waiting(given, ranked(answered_by, given.walked)))
+        except queue.Full:
+            self._count("dropped")
+
+    def figures(self) -> dict[str, Any]:
+        """Means over the last 1,000 answers; None where there are none."""
+        seen = np.array(self._seen, np.float64).reshape(-1, 4)
+        overlap, correlation, took, real = seen.T
+        known = correlation[~np.isnan(correlation)]
+        ms = {name: [_ms(values, 50), _ms(values, 99)] for name, values in (("shadow", took), ("live", real))}
+        return {
+            **self.counts, "share": self.share, "overlap": _mean(overlap), "rank_correlation": _mean(known),
+            "shadow_p50_ms": ms["shadow"][0], "shadow_p99_ms": ms["shadow"][1],
+            "live_p50_ms": ms["live"][0], "live_p99_ms": ms["live"][1], "last_failure": self.failed,
+        }  # fmt: skip
+
+    def close(self) -> None:
+        """What waits is not answered any more; afterwards nothing of the candidate is in use."""
+        while True:
+            try:
+                self._queue.put_nowait(None)
+                break
+            except queue.Full:
+                self._queue.get_nowait()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (one := self._queue.get()) is not None:
+            started = time.perf_counter()
+            try:
+                walked = self.candidate.walk(replace(one.given.asked, skipped=()), counted=False)
+            except Exception as error:  # whatever it is, it would have been an answer that a user did not get
+                self.failed = f"{type(error).__name__}: {error}"
+                log.warning("shadow %s could not answer %s", self.candidate.generation, one.given.asked.request_id, exc_info=True)
+                self._count("failed")
+                continue
+            self._compare(one, walked, time.perf_counter() - started)
+
+    def _compare(self, one: Waiting, walked: Walk, took_s: float) -> None:
+        shown = walked.slates.items[0, : one.given.asked.slots]
+        mine = {self.candidate.names.ids[item] for item in shown[shown > 0]}
+        theirs = {item.item_id for item in one.given.page}
+        overlap = len(mine & theirs) / max(len(mine), len(theirs), 1)
+        correlation = spearman(ranked(self.candidate, walked), one.ranked)
+        self._seen.append((overlap, correlation, took_s, one.given.took_s))
+        generation = self.candidate.generation
+        self.metered.shadow_s.labels(generation).observe(took_s)
+        self.metered.shadow_overlap.labels(generation).observe(overlap)
+        if not np.isnan(correlation):
+            self.metered.shadow_correlation.labels(generation).observe(correlation)
+        self._count("answered")
+
+    def _count(self, outcome: str) -> None:
+        self.counts[outcome] += 1
+        self.metered.shadow_answers.labels(self.candidate.generation, outcome).inc()
+
+
+def ranked(service: Service, walked: Walk) -> list[str]:
+    items = walked.candidates.items[0]
+    return [service.names.ids[item] for item in items[items > 0]]
+
+
+def spearman(mine: list[str], theirs: list[str]) -> float:
+    """1 - 6 Σd² / (n³ - n) over the items in both; NaN of fewer than three."""
+    place = {item: rank for rank, item in enumerate(theirs)}
+    there = np.array([place[item] for item in mine if item in place])
+    if len(there) < 3:
+        return float("nan")
+    apart = np.argsort(np.argsort(there)) - np.arange(len(there))
+    return float(1 - 6 * (apart**2).sum() / (len(there) ** 3 - len(there)))
+
+
+def _mean(values: Any) -> float | None:
+    return round(float(values.mean()), 4) if len(values) else None
+
+
+def _ms(values: Any, percentile: float) -> float | None:
+    return round(1000 * float(np.percentile(values, percentile)), 2) if len(values) else None

@@ -1,0 +1,56 @@
+"""What a server's generations have in common: one clock, one set of counters, logs that go on, who asked what lately."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from headrace.contracts.serving import ServeConfig
+from headrace.contracts.tables import ITEMS
+from headrace.serve.catalogue import Catalogue
+from headrace.serve.event_log import EventLog
+from headrace.serve.impressions import ImpressionLog
+from headrace.serve.live.tally import Tally
+from headrace.serve.metrics import Metrics
+from headrace.serve.recent import Recent
+from headrace.serve.state import LayeredState
+
+
+class Shared:
+    """state: of the first generation; those that follow are opened beside it, on the same database."""
+
+    def __init__(
+        self, root: Path, settings: ServeConfig, state: LayeredState, metrics: Metrics, now_us: Callable[[], int] | None
+    ):
+        self.root, self.settings, self.metrics = root, settings, metrics
+        self._wall_us, self._last_us, self._lock = now_us or (lambda: time.time_ns() // 1000), 0, threading.Lock()
+        self.recent, self.tallies = Recent(settings.recent), dict[str, Tally]()
+        self.catalogue = Catalogue(state, ITEMS.schema())
+        self.event_log = EventLog(
+            root, state, sync_s=settings.sync_s, rotate_s=settings.rotate_s, beside=lambda: self.catalogue.write_items(root)
+        )
+        self.impressions = ImpressionLog(
+            root, share=settings.unshown_share, waiting=settings.queue, rotate_s=settings.rotate_s, count=metrics.impressions,
+            erased=state.erased,
+        )  # fmt: skip
+
+    def now_us(self) -> int:
+        """Never the same twice, so that an event is either before a request or after it."""
+        with self._lock:
+            self._last_us = max(self._last_us + 1, self._wall_us())
+            return self._last_us
+
+    def tally(self, generation: str) -> Tally:
+        """What is known of how it fares, since this server was started."""
+        return self.tallies.setdefault(generation, Tally())
+
+    def clicked(self, request_id: str, item_id: str) -> None:
+        """A positive event names a request, answered by whichever generation."""
+        found = self.recent.get(request_id)
+        if found is not None:
+            self.tally(found.generation).clicked(request_id, item_id, self.settings.guardrails.click_wait_s)
+
+    def close(self) -> None:
+        """Before the last generation's state: what was logged is on disk when it returns."""
+        self.impressions.close()
+        self.event_log.close()

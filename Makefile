@@ -20,6 +20,7 @@ check: $(READY)  ## style, types, layers, code blocks of the docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/make_papers.py --check
+	$(BIN)/python docs/make_client.py --check
 	$(BIN)/python docs/run_blocks.py
 
 serve: $(READY)  ## the API on the demo's result, http://127.0.0.1:8765/docs
@@ -30,8 +31,9 @@ bench: $(READY)  ## speed, written to benchmarks/results
 	test -f runs/demo/plan.json || $(BIN)/headrace demo --out runs/demo
 	for name in imports training index encoding importing serving neighbours sasrec semantic_ids generation evaluation experiments optimizers transformer world flying balancers balancer_memory tables anchors populations long_history reading embsum; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
-docs: $(READY)  ## docs/papers.md from results/, and the code blocks of README.md and docs/
+docs: $(READY)  ## docs/papers.md from results/, the client from the routes, and the code blocks of README.md and docs/
 	$(BIN)/python docs/make_papers.py
+	$(BIN)/python docs/make_client.py
 	$(BIN)/python docs/run_blocks.py
 
 clean:  ## the environment and what builds made

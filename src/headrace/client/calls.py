@@ -1,0 +1,140 @@
+"""What a server can be asked. Made by docs/make_client.py from the server's OpenAPI; not to be edited."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+from urllib.parse import quote
+from uuid import uuid4
+
+from headrace.client.answers import (
+    Deleted,
+    Described,
+    Explanation,
+    Hits,
+    Page,
+    Ready,
+    Received,
+    Similar,
+    Stored,
+)
+from headrace.client.asked import Event, Wanted
+from headrace.client.connection import Connection, all_have, given
+
+
+class Client(Connection):
+    """Of one server. It may be used by several threads."""
+
+    def recommend(
+        self,
+        user_id: str,
+        *,
+        request_id: str | None = None,
+        seed: int = 0,
+        n: int | None = None,
+        exclude: Sequence[str] = (),
+        surface: str = "home",
+        preference: str | None = None,
+        filters: Mapping[str, Wanted] | None = None,
+        deadline_ms: float | None = None,
+    ) -> Page:
+        """A page for a user.
+
+        request_id: Send it again to get the same page; a new one is made where it is missing.
+        n: Items wanted, at most as many as the page has slots; all of them by default.
+        exclude: Items not to be shown.
+        surface: Where the page is shown; it is logged.
+        preference: What they want, in words: the page follows it. Of a long one the beginning is read.
+        filters: By column of the items table: any, none, min, max. All have to hold.
+        deadline_ms: Within which the answer is wanted, from its arrival on: stages there is no time for are left out.
+        """
+        return self._call(
+            "POST",
+            "/v1/recommend",
+            Page,
+            body=given(
+                {
+                    "user_id": user_id,
+                    "request_id": request_id or uuid4().hex,
+                    "seed": seed,
+                    "n": n,
+                    "exclude": exclude,
+                    "surface": surface,
+                    "preference": preference,
+                    "filters": filters,
+                    "deadline_ms": deadline_ms,
+                }
+            ),
+            again=True,
+        )
+
+    def events(self, sent: Event | Sequence[Event]) -> Received:
+        """What users did: one event or a list."""
+        return self._call("POST", "/v1/events", Received, body=sent, again=all_have("event_id", sent))
+
+    def put_items(self, sent: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Stored:
+        """One item or a list: new, or changed."""
+        return self._call("PUT", "/v1/items", Stored, body=sent, again=True)
+
+    def similar_items(self, item_id: str, *, n: int = 10) -> Similar:
+        """Items like an item."""
+        return self._call("GET", f"/v1/items/{quote(item_id, safe='')}/similar", Similar, query={"n": n}, again=True)
+
+    def get_item(self, item_id: str) -> Described:
+        """An item as it stands."""
+        return self._call("GET", f"/v1/items/{quote(item_id, safe='')}", Described, again=True)
+
+    def delete_item(self, item_id: str) -> Deleted:
+        """An item is gone until it is put again."""
+        return self._call("DELETE", f"/v1/items/{quote(item_id, safe='')}", Deleted, again=True)
+
+    def search(
+        self,
+        query: str,
+        *,
+        user_id: str | None = None,
+        n: int = 10,
+        filters: Mapping[str, Wanted] | None = None,
+        mode: Literal["lexical", "vector", "hybrid"] | None = None,
+        personal: bool = False,
+        explain: bool = False,
+    ) -> Hits:
+        """Items that fit a query.
+
+        user_id: Who asks; needed for `personal` alone.
+        filters: By column of the items table: any, none, min, max. All have to hold.
+        mode: Where it is not said: hybrid if the generation has a text encoder, else lexical.
+        personal: The ranker orders the best 100 by what is known of the user.
+        explain: Say of each item which words it has and where each way of finding put it.
+        """
+        return self._call(
+            "POST",
+            "/v1/search",
+            Hits,
+            body=given(
+                {
+                    "query": query,
+                    "user_id": user_id,
+                    "n": n,
+                    "filters": filters,
+                    "mode": mode,
+                    "personal": personal,
+                    "explain": explain,
+                }
+            ),
+            again=True,
+        )
+
+    def explain(self, request_id: str) -> Explanation:
+        """Why a page was as it was."""
+        return self._call("GET", f"/v1/explain/{quote(request_id, safe='')}", Explanation, again=True)
+
+    def health(self) -> dict[str, str]:
+        """Whether the process answers, and with which generation."""
+        return self._call("GET", "/healthz", dict[str, str], again=True)
+
+    def ready(self) -> Ready:
+        """Whether requests should be sent here."""
+        return self._call("GET", "/readyz", Ready, again=True, also=(503,))
+
+    def metrics(self) -> str:
+        """Counts and latencies, for Prometheus."""
+        return self._call("GET", "/metrics", str, again=True)

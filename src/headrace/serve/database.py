@@ -35,7 +35,7 @@ from headrace.serve.row_keys import RowKeys
 DIGEST = 16
 _NAMES = ("newer", "seen", "pending", "facts", "erased", "items", "changes", "item_rows")
 _RESIDUE, _ROW_KEY = b"residue", b"row key"
-_TRIES = 5
+_TRIES, _LITTLE = 5, 2**20
 _SPARE = 1.25  # of what may be kept, so that what is full can still be emptied: a deletion writes pages too
 _TOO_LARGE = "{}: is as large as it may get. Raise [serve] map_gb and start the server again, or wait until events are in files."
 
@@ -197,7 +197,8 @@ def _room(path: Path) -> Iterator[None]:
     except lmdb.MapFullError:
         raise Full(_TOO_LARGE.format(path)) from None
     except lmdb.Error as error:
-        if not any(os.strerror(one) in str(error) for one in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)):
+        said = any(os.strerror(one) in str(error) for one in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+        if not said and shutil.disk_usage(path).free > _LITTLE:  # a write that was cut short is said to be one that failed
             raise
         raise Full(f"{path}: the disk is full ({error}). Make room; what was acknowledged is kept.") from None
 

@@ -11,6 +11,7 @@ RECIPES = {
     "gpl": "headrace.recipes.gpl",
     "hisac": "headrace.recipes.hisac",
     "lex": "headrace.recipes.lex",
+    "lfm4ads": "headrace.recipes.lfm4ads",
     "liger": "headrace.recipes.liger",
     "lr_law": "headrace.recipes.lr_law",
     "lspr": "headrace.recipes.lspr",

@@ -46,7 +46,7 @@ def _details(report: Report) -> str:
             rows[arm.arm] = {**rows.get(arm.arm, {}), arm.metric: f"{arm.value:.3f} [{arm.lo:.3f}, {arm.hi:.3f}]"}
         metrics = list(dict.fromkeys(arm.metric for arm in report.arms if arm.protocol == protocol))
         text += f"\n{says}.\n\n| arm | {' | '.join(metrics)} |\n|---|{'---|' * len(metrics)}\n"
-        for name, found in sorted(rows.items(), key=lambda pair: pair[1][metrics[0]], reverse=True):
+        for name, found in sorted(rows.items(), key=lambda pair: pair[1].get(metrics[0], ""), reverse=True):
             text += f"| {name} | {' | '.join(found.get(metric, '') for metric in metrics)} |\n"
     for protocol, other in report.further.items():
         text += f"\n{lead(report.claim)}, {protocol}: {signed(other)}.\n"

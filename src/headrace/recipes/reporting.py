@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def text(report: Report) -> str:
         lines.append(f"  {'arm':<{name}}" + "".join(f"{metric:<{width}}" for metric, width in widths.items()))
         by_arm = {arm: {row.metric: row for row in rows if row.arm == arm} for arm in dict.fromkeys(row.arm for row in rows)}
         first = report.claim.metric if report.claim.metric in metrics else metrics[0]
-        for arm, found in sorted(by_arm.items(), key=lambda pair: -pair[1][first].value):
+        for arm, found in sorted(by_arm.items(), key=lambda pair: -pair[1][first].value if first in pair[1] else inf):
             figures = {m: f"{one.value:.3f} [{one.lo:.3f}, {one.hi:.3f}]" for m, one in found.items()}
             lines.append(f"  {arm:<{name}}" + "".join(f"{figures.get(m, ''):<{width}}" for m, width in widths.items()))
     claim = report.claim

@@ -18,9 +18,9 @@ class Answer:
         return found
 
 
-def scope(method="GET", path="/v1/recommend", headers=(), client="10.0.0.1"):
+def scope(method="GET", path="/v1/recommend", headers=(), client="10.0.0.1", query=b""):
     return {
-        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
+        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": query, "root_path": "",
         "scheme": "http", "http_version": "1.1", "client": (client, 1), "server": ("host", 80), "state": {},
         "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in dict(headers).items()],
     }  # fmt: skip
@@ -46,8 +46,10 @@ async def asked(app: Any, of: Any, chunks: Any = (b"",), pause_s: float = 0.0) -
     return Answer(start["status"], headers, b"".join(one.get("body", b"") for one in sent))
 
 
-def ask(app: Any, method="GET", path="/v1/recommend", headers=(), chunks: Any = (b"",), client="10.0.0.1", pause_s=0.0) -> Answer:
-    return asyncio.run(asked(app, scope(method, path, headers, client), chunks, pause_s))
+def ask(
+    app: Any, method="GET", path="/v1/recommend", headers=(), chunks: Any = (b"",), client="10.0.0.1", pause_s=0.0, query=b""
+) -> Answer:  # fmt: skip
+    return asyncio.run(asked(app, scope(method, path, headers, client, query), chunks, pause_s))
 
 
 async def echo(of: Any, receive: Any, send: Any) -> None:

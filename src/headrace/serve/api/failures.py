@@ -83,6 +83,8 @@ def _fields(expected: Any, path: Iterable[Any]) -> list[str]:
 
 def _inside(kind: Any, part: Any) -> Any:
     if _is_model(kind):
+        if part == kind.__name__:  # an error of a union's member says which
+            return kind
         field = kind.model_fields.get(part)
         return None if field is None else field.annotation
     return next(iter(get_args(kind)[-1:]), None) if isinstance(part, int) or get_origin(kind) is dict else None

@@ -16,6 +16,7 @@ from headrace.serve.guard.refusing import header, problem
 
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NO_BRACKET = bytes(one for one in range(256) if one not in b"[]{}")
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _CLOSE = {"Connection": "close"}
 
 
@@ -81,10 +82,10 @@ class Body:
 
 def too_deep(body: bytes, depth: int) -> bool:
     """Whether brackets outside strings stand deeper than that. What is no JSON may pass where it is no deeper than twice that."""
-    left = _STRING.sub(b"", body).translate(None, _NO_BRACKET)
+    left = _STRING.sub(b"", body).translate(_ONE_KIND, _NO_BRACKET)
     for _ in range(depth):
-        shorter = left.replace(b"[]", b"").replace(b"{}", b"")
+        shorter = left.replace(b"[]", b"")  # the innermost of each nest
         if len(shorter) == len(left):
             break
         left = shorter
-    return b"[]" in left or b"{}" in left or len(left) > depth
+    return b"[]" in left or len(left) > depth

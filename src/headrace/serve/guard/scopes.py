@@ -2,8 +2,8 @@
 
     read      what is answered          write     what is told          admin     what changes for others, and what shows users
 
-Paths are written as the routes' own: `{name}` stands for one part, `{name:path}` for all that follows. HEAD goes as GET. A key
-has the scopes it was given, no others.
+Paths are written as the routes' own: `{name}` stands for one part, `{name:kind}` for any number of them. The first rule that fits
+counts. HEAD goes as GET. A key has the scopes it was given, no others.
 """
 
 import re
@@ -32,7 +32,17 @@ RULES = (
     Rule("GET", "/redoc", "read"),
     Rule("POST", "/v1/recommend", "read"),
     Rule("GET", "/v1/explain/{request_id}", "read"),
+    Rule("POST", "/v1/search", "read"),
+    Rule("GET", "/v1/items/{item_id:any_id}/similar", "read"),
+    Rule("GET", "/v1/items/{item_id:any_id}", "read"),
+    Rule("GET", "/v1/generations", "read"),
+    Rule("POST", "/v1/generations/reload", "admin"),
+    Rule("POST", "/v1/generations/{number}/shadow", "admin"),
+    Rule("DELETE", "/v1/generations/shadow", "admin"),
+    Rule("GET", "/v1/experiments", "admin"),
     Rule("POST", "/v1/events", "write"),
+    Rule("PUT", "/v1/items", "write"),
+    Rule("DELETE", "/v1/items/{item_id:any_id}", "write"),
     Rule(_ALL, "/console", "admin"),
     Rule(_ALL, "/console/{page:path}", "admin"),
 )
@@ -48,8 +58,8 @@ def scope_of(method: str, path: str) -> tuple[str, str | None]:
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    parts = re.split(r"(\{\w+(?::path)?\})", path)
-    made = [(".*" if part.endswith(":path}") else "[^/]+") if part.startswith("{") else re.escape(part) for part in parts]
+    parts = re.split(r"(\{\w+(?::\w+)?\})", path)
+    made = [(".*" if ":" in part else "[^/]+") if part.startswith("{") else re.escape(part) for part in parts]
     return re.compile("".join(made), re.DOTALL)
 
 

@@ -13,6 +13,7 @@ import json
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -110,19 +111,19 @@ class Catalogue:
 
         A file that was written when the process died is written again under the same name."""
         done, table = 0, self.database.tables["item_rows"]
-        while True:
-            with self.database.reading() as reading:
-                waiting = [pair for pair, _ in zip(reading.cursor(table), range(_ROWS_A_FILE), strict=False)]
-            if not waiting:
-                return done
-            rows = _frame([json.loads(value) for _, value in waiting], self.schema)
-            with alone(root):
+        with alone(root):
+            while True:
+                with self.database.reading() as reading:
+                    waiting = list(islice(reading.cursor(table), _ROWS_A_FILE))
+                if not waiting:
+                    return done
+                rows = _frame([json.loads(value) for _, value in waiting], self.schema)
                 write_by_day(root / "items", rows, "valid_from", f"{int.from_bytes(waiting[0][0], 'big'):016d}")
-            with self.database.writing() as writing:
-                for key, _ in waiting:
-                    writing.delete(key, db=table)
-            self.database.sync()
-            done += len(waiting)
+                with self.database.writing() as writing:
+                    for key, _ in waiting:
+                        writing.delete(key, db=table)
+                self.database.sync()
+                done += len(waiting)
 
     def _put(self, writing: Any, sent: Row, below: Row | None, at_us: int) -> bool:
         before = self._get(writing, sent["item_id"])

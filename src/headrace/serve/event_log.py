@@ -6,7 +6,7 @@ event, so one that was written when the process died is written again under the 
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
@@ -19,16 +19,21 @@ log = logging.getLogger(__name__)
 
 
 class EventLog:
-    """root: of the served logs. A thread syncs the state every sync_s and writes what waits every rotate_s."""
+    """root: of the served logs. A thread syncs the state every sync_s and writes what waits every rotate_s. beside: writes what
+    waits beside events."""
 
-    def __init__(self, root: Path, state: LayeredState, *, sync_s: float, rotate_s: float):
+    def __init__(
+        self, root: Path, state: LayeredState, *, sync_s: float, rotate_s: float, beside: Callable[[], object] = lambda: None
+    ):
         self.root, self.state, self._sync_s, self._rotate_s = root, state, sync_s, rotate_s
+        self.beside = beside
         self._stop, self._writing = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._run, name="event log", daemon=True)
         self._thread.start()
 
     def write(self) -> int:
-        """All that waits; rows written."""
+        """All that waits; events written."""
+        self.beside()
         done = 0
         with self._writing, alone(self.root):
             while True:

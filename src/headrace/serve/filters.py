@@ -16,31 +16,15 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.contracts.errors import nearest
 from headrace.contracts.requests import Bool
 from headrace.serve.item_table import ItemTable
-from headrace.serve.messages import Refused
+from headrace.serve.messages import Filters, Refused, Value, Wanted
 
-Value = bool | float | str
 _MOST_COLUMNS = 20
 _REMEMBERED = 64
 _HINTED = 10_000  # values of a column up to which a nearest one is looked for
-
-
-class Wanted(BaseModel):
-    """Of one column."""
-
-    model_config = ConfigDict(extra="forbid")
-    any: list[Value] | None = Field(None, min_length=1, max_length=1000, description="It has one of these.")
-    none: list[Value] | None = Field(None, min_length=1, max_length=1000, description="It has none of these.")
-    min: float | None = Field(None, allow_inf_nan=False, description="Of a number: at least.")
-    max: float | None = Field(None, allow_inf_nan=False, description="Of a number: at most.")
-
-
-Filters = dict[str, Wanted]
-BY_COLUMN = "By column of the items table: any, none, min, max. All have to hold."
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,20 @@
+"""What fits a query."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from headrace.serve.api.failures import PROBLEMS
+from headrace.serve.item_messages import Hits, Search
+from headrace.serve.search import search
+from headrace.serve.serving import Serving
+
+
+def routes(serving: Serving) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/v1/search", response_model=Hits, responses=PROBLEMS, summary="Items that fit a query")
+    async def searched(ask: Search) -> Any:
+        return await serving.alone(search, serving.service, ask)
+
+    return router

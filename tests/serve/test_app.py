@@ -22,12 +22,16 @@ from headrace.serve.impressions import logged_request
 HEADRACE = Path(sys.executable).parent / "headrace"
 
 
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 @contextmanager
 def serving(run):
     """A client and the process. Stopped at the end, if it still runs."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen([HEADRACE, "serve", str(run), "--port", str(port)], stdout=subprocess.DEVNULL)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:

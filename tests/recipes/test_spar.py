@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -102,3 +104,22 @@ def test_summaries_are_of_what_was_liked_before_any_list(of):
         assert said <= had
         assert readers.named(texts[user]) <= said
     assert not any(readers.written(of, "none").texts)
+
+
+def test_figures_are_of_users_asked_with_every_seed(of):
+    """With one of the second seed left out of the draws, as who rated nearly everything may be."""
+    seeds = [readers.asked_of(SETTING, seed) for seed in (0, 1)]
+    users = [np.unique(one.test.requests.users) for one in seeds]
+    gone = users[1][of.apart[users[1]]][0]
+    some = seeds[1].test.take(np.flatnonzero(seeds[1].test.requests.users != gone))
+    shorter = {0: seeds[0], 1: replace(seeds[1], test=some)}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(readers, "asked_of", lambda setting, seed: shorter[seed])
+        places = [readers.in_every_seed(SETTING, False, seed, 2) for seed in (0, 1)]
+        newcomers = [readers.in_every_seed(SETTING, True, seed, 2) for seed in (0, 1)]
+        assert len(spar.kept(SETTING, spar.ENTROPY, 1, 2)) == 1
+    shown = [np.unique(shorter[seed].test.requests.users)[places[seed]] for seed in (0, 1)]
+    assert np.array_equal(shown[0], shown[1])
+    assert gone not in shown[0]
+    assert len(shown[0]) == len(users[0]) - 1
+    assert [len(one) for one in newcomers] == [of.apart[users[0]].sum() - 1] * 2

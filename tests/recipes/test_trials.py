@@ -49,6 +49,13 @@ def test_the_best_trial_is_run_with_every_seed(tmp_path):
     assert len(run.asked) == 5, "a finished run is kept"
 
 
+def test_units_that_every_seed_has_are_shown(tmp_path):
+    """All runs are kept whole, and of each as many values are shown."""
+    of = work(Counted(), {"a": TrialArm({"best": 2.0}, RATES)}, kept=lambda setting, metric, seed: np.array([int(seed == 1)]))
+    found = cells(of, tmp_path, "a")
+    assert [cell.values["loss"].tolist() for cell in found] == [[3.0], [5.0], [3.0]]
+
+
 def test_arms_of_equal_settings_share_their_runs_and_show_other_figures(tmp_path):
     run = Counted()
     arms = {"a": TrialArm({"best": 1.0}, RATES), "b": TrialArm({"best": 1.0}, RATES, shows={"loss": "other"})}

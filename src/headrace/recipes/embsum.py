@@ -32,7 +32,7 @@ from headrace.recipes.claims import Claim
 from headrace.recipes.logs import readers
 from headrace.recipes.logs.films_read import FilmsRead
 from headrace.recipes.logs.one_liked import AUC, by_user
-from headrace.recipes.logs.readers import FIGURES
+from headrace.recipes.logs.readers import FIGURES, NEWCOMERS
 from headrace.recipes.protocol import Budget
 from headrace.recipes.trials import TrialArm, Trials
 
@@ -96,6 +96,7 @@ def work(budget: Budget) -> Trials:
         run=run,
         open_data=lambda folder: readers.open_films(folder, setting["data"]),
         unit="users",
+        kept=lambda setting, metric, seed: readers.in_every_seed(setting, metric in (NEWCOMERS, SAID), seed, seeds),
     )
 
 

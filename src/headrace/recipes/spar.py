@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from headrace.contracts.requests import Requests
+from headrace.contracts.requests import Int64, Requests
 from headrace.data.rank_inputs import user_batch
 from headrace.encode.reading.poly import mean_entropy
 from headrace.methods.rank.spar import SPAR
@@ -32,7 +32,7 @@ from headrace.recipes.cells import Figures
 from headrace.recipes.claims import Claim
 from headrace.recipes.logs import readers
 from headrace.recipes.logs.one_liked import AUC
-from headrace.recipes.logs.readers import FIGURES, GAINED
+from headrace.recipes.logs.readers import FIGURES, GAINED, NEWCOMERS
 from headrace.recipes.protocol import Budget
 from headrace.recipes.trials import TrialArm, Trials
 
@@ -105,7 +105,14 @@ def work(budget: Budget) -> Trials:
         run=run,
         open_data=lambda folder: readers.open_films(folder, setting["data"]),
         unit="users",
+        kept=lambda setting, metric, seed: kept(setting, metric, seed, seeds),
     )
+
+
+def kept(setting: Mapping[str, Any], metric: str, seed: int, seeds: int) -> Int64:
+    """Users asked with every seed; entropy is one figure a run."""
+    one = np.zeros(1, np.int64)
+    return one if metric == ENTROPY else readers.in_every_seed(setting, metric == NEWCOMERS, seed, seeds)
 
 
 def run(setting: Mapping[str, Any], arm: Mapping[str, Any], seed: int) -> Figures:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headrace.artifacts.arrays import load_arrays, save_arrays
 from headrace.artifacts.store import Draft
@@ -38,7 +39,8 @@ class TrialArm:
 class Trials:
     """Implements `Work`. settings: protocol -> what all its arms have in common. open_data: fetches what is learned from, returns
     its digest. metrics: those that a protocol's runs have no figure of are another's. revision: raised when `run` gives other
-    figures for the same settings."""
+    figures for the same settings. kept: (setting, metric, seed) -> places of a run's values that are shown, where a seed's draws
+    decide which units there are: those that every seed has."""
 
     data: str
     arms: Mapping[str, TrialArm]
@@ -51,6 +53,7 @@ class Trials:
     over: Callable[[Sequence[Settings], Sequence[Figures]], Figures] | None = None
     unit: str = "rows of text"
     revision: int = 1
+    kept: Callable[[Settings, str, int], NDArray[np.int64]] | None = None
     _opened: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -76,13 +79,20 @@ class Trials:
         if len(tried) > 1:
             valid = [float(self._ran(graph, setting, arm, one, 0)[0][VALID].mean()) for one in tried]
             chosen = tried[int(np.argmin(np.where(np.isfinite(valid), valid, np.inf)))]
-        return [self._cell(own, chosen, *self._ran(graph, setting, arm, chosen, seed)) for seed in range(self.seeds)]
+        ran = [self._ran(graph, setting, arm, chosen, seed) for seed in range(self.seeds)]
+        return [self._cell(own, chosen, self._of_all(setting, found, seed), took) for seed, (found, took) in enumerate(ran)]
 
     def _summed(self, graph: Graph, setting: Settings, arm: str, tried: Sequence[Settings], seed: int) -> Cell:
         assert self.over is not None
         ran = [self._ran(graph, setting, arm, one, seed) for one in tried]
         figures = self.over(tried, [found for found, _ in ran])
         return self._cell(self.arms[arm], self.arms[arm].settings, figures, sum(seconds for _, seconds in ran))
+
+    def _of_all(self, setting: Settings, figures: Figures, seed: int) -> Figures:
+        if self.kept is None:
+            return figures
+        shown = {name: values for name, values in figures.items() if name in self.metrics}
+        return {name: np.atleast_1d(values)[self.kept(setting, name, seed)] for name, values in shown.items()}
 
     def _cell(self, arm: TrialArm, settings: Settings, figures: Figures, seconds: float) -> Cell:
         read = {metric: arm.shows.get(metric, metric) for metric in self.metrics}

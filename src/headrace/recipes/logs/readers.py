@@ -7,7 +7,7 @@ lists, where the histories that it is asked with are cut: how much it makes of t
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, reduce
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from headrace.build.components import component_class
 from headrace.cascade.validation import logits_for, value_of_ranker
 from headrace.contracts.config import parse
 from headrace.contracts.lists import CandidateLists
-from headrace.contracts.requests import Float32, Float64
+from headrace.contracts.requests import Float32, Float64, Int64
 from headrace.data import datasets
 from headrace.data.summaries import ExtractiveConfig, ItemWords, Summaries, extracted, words_of
 from headrace.methods.rank import RANKERS
@@ -121,6 +121,16 @@ def figures_by(scores: Any, of: FilmsRead) -> dict[str, Float64]:
     found = {name: by_user(values, users) for name, values in figures_of_lists(scores(test), test).items()}
     fewer = by_user(figures_of_lists(scores(cut), test)[AUC], users)
     return {**found, NEWCOMERS: found[AUC][of.apart[np.unique(users)]], FEWER: fewer, GAINED: found[AUC] - fewer}
+
+
+def in_every_seed(setting: Mapping[str, Any], newcomers: bool, seed: int, seeds: int) -> Int64:
+    """Places among a seed's users, or its newcomers, of those who are asked with every seed: now and then one who rated nearly
+    all that is popular has others enough in one draw and not in another."""
+    users = [np.unique(asked_of(setting, one).test.requests.users) for one in range(seeds)]
+    mine, of_all = users[seed], reduce(np.intersect1d, users)
+    if newcomers:
+        mine = mine[asked_of(setting, seed).apart[mine]]
+    return np.flatnonzero(np.isin(mine, of_all))
 
 
 def written(of: FilmsRead, how: str) -> Summaries:

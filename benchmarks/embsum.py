@@ -70,7 +70,7 @@ def figures(settings: EmbSumConfig) -> dict[str, Any]:
 
     def step() -> None:
         scorer.zero_grad()
-        torch.stack([loss.mean for loss in objective(scorer, batch, Services({}, torch.Generator())).values()]).sum().backward()  # type: ignore[no-untyped-call]
+        torch.stack([loss.mean for loss in objective(scorer, batch, Services({}, torch.Generator())).values()]).sum().backward()
 
     with torch.inference_mode():
         found: dict[str, Any] = {

@@ -42,9 +42,10 @@ def scorer(shop):
 
 
 def test_everyone_s_state_is_found_by_what_is_read_and_is_what_the_scorer_makes(shop, scorer):
-    told = []
+    told: list[tuple[str, int, int]] = []
     shop.graph.progress = lambda what, done, of, note="": told.append((what, done, of))
     made = user_sides(shop, "rank", scorer)
+    assert made is not None
     assert told[-1] == ("user states of rank", 38, 38)
     stored = StoredSides(made)
     users = np.arange(1, 41, dtype=np.int32)
@@ -58,13 +59,17 @@ def test_everyone_s_state_is_found_by_what_is_read_and_is_what_the_scorer_makes(
     for name, values in state.items():
         np.testing.assert_allclose(stored.states[name][rows[there]], values[torch.from_numpy(there)], rtol=0, atol=1e-6)
         assert stored.states[name].dtype == values.numpy().dtype
-    assert user_sides(shop, "rank", scorer).key == made.key
+    again = user_sides(shop, "rank", scorer)
+    assert again is not None
+    assert again.key == made.key
     assert made.manifest.personal
     assert " of 38 users with a history" in sides_told(made)["worked out beforehand"]
 
 
 def test_a_history_that_moved_on_is_not_found(shop, scorer):
-    stored = StoredSides(user_sides(shop, "rank", scorer))
+    made = user_sides(shop, "rank", scorer)
+    assert made is not None
+    stored = StoredSides(made)
     batch = user_batch(shop.requests_of(np.array([1], np.int32), np.array([shop.cuts.last_us + 1])), scorer.schema)
     assert stored.rows(read_keys(batch, scorer.schema))[0] >= 0
     batch["history"] = batch["history"].roll(1, 1)

@@ -38,9 +38,11 @@ def test_size_moves_from_what_is_read_into_the_map():
 def test_vectors_stay_near_and_the_first_half_s_narrowing_maps_as_they_are(tiny_folder, tmp_path):
     quantise(body(), tmp_path / "model.onnx")
     whole, small = (
-        SentenceEncoder(folder / "model.onnx", tiny_folder / "tokenizer.json", "tiny", SentencesConfig(length=12, precision=bits))
-        for folder, bits in ((tiny_folder, "fp32"), (tmp_path, "int8"))
-    )
+        SentenceEncoder(folder / "model.onnx", tiny_folder / "tokenizer.json", "tiny", config)
+        for folder, config in (
+            (tiny_folder, SentencesConfig(length=12)), (tmp_path, SentencesConfig(length=12, precision="int8")),
+        )
+    )  # fmt: skip
     cosine = (whole.encode(TEXTS, "item") * small.encode(TEXTS, "item")).sum(1)
     assert 0.99 < cosine.min() < 1 - 1e-7, "near, and not the same"
     nodes = onnx.load(tmp_path / "model.onnx").graph.node

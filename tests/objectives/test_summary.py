@@ -5,13 +5,15 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from headrace.contracts.seams import Outputs
+from headrace.contracts.seams import Outputs, Services
 from headrace.data.summarised import SUMMARY
 from headrace.objectives.listwise import ListwiseChoice
 from headrace.objectives.pointwise import PointwiseChoice
 from headrace.objectives.pseudo import PseudoChoice
 from headrace.objectives.summary import WithSummary, summary_loss
 from headrace.testing import check_loss, check_objective
+
+NONE = Services({}, torch.Generator())
 
 WORDS = torch.randn(7, 4, generator=torch.Generator().manual_seed(0))
 TOKENS = torch.tensor([[3, 4, 2], [5, 2, 0], [0, 0, 0], [6, 6, 6]])
@@ -75,9 +77,9 @@ def test_two_losses_of_one_pass_over_the_user(base):
         batch |= {"known": batch["label"] > 0, "pseudo": torch.full((4, 3), 0.5), "pseudo_weight": 1 - batch["label"]}
     check_objective(objective, model, batch)
     model.asked = 0
-    losses = objective(model, batch, None)
+    losses = objective(model, batch, NONE)
     assert model.asked == 1
-    alone = base("choice")(model, batch, None)
+    alone = base("choice")(model, batch, NONE)
     assert {name: loss.mean.item() for name, loss in losses.items() if name != SUMMARY} == {
         name: loss.mean.item() for name, loss in alone.items()
     }
@@ -86,7 +88,9 @@ def test_two_losses_of_one_pass_over_the_user(base):
 
 def test_parts_of_a_step_weighed_by_their_counts_are_the_whole():
     model, batch, objective = Model(), some_batch(), WithSummary(ListwiseChoice("choice"))
-    whole = objective(model, batch, None)[SUMMARY].mean
+    whole = objective(model, batch, NONE)[SUMMARY].mean
     parts = [{name: values[rows] for name, values in batch.items()} for rows in (slice(0, 1), slice(1, 3), slice(3, 4))]
-    found = sum(objective(model, part, None)[SUMMARY].mean * objective.counts(part)[SUMMARY] for part in parts) / 3
+    found = (
+        torch.stack([objective(model, part, NONE)[SUMMARY].mean * objective.counts(part)[SUMMARY] for part in parts]).sum() / 3
+    )
     assert_close(found, whole)

@@ -1,6 +1,7 @@
 """HiSAC's sums in serving: whatever comes in whatever order, a page is scored as from the whole history."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,7 +76,7 @@ def test_events_and_requests_in_any_order(more):
     """Users' histories grow, are cut at nine, change in the middle and are forgotten; every state is that of `user`."""
     model = learned(settings=replace(SMALL, ages=False, **more), sizes={})[0]
     model.eval()
-    told = []
+    told: list[str] = []
     kept = KeptUp("rank", model, model, KeptStates(0.002), told.append)  # room for four of the six users or so
     draw = np.random.default_rng(0)
     past = {who: draw.integers(1, 26, int(draw.integers(0, 12))) for who in range(1, 7)}
@@ -106,7 +107,7 @@ def test_pages_are_those_of_the_whole_history_whatever_comes_between(served, sho
     scorer = served.cascade.scorings[-1].scorer
     assert isinstance(scorer, KeptUp)
     assert isinstance(scorer.served, ScorerSessions)
-    asked = []
+    asked: list[Any] = []
     for number in range(150):
         user, what = f"{['c', 'new '][number % 5 == 0]}{draw.integers(3)}", draw.random()
         if what < 0.5:
@@ -148,7 +149,7 @@ def test_a_request_worked_out_again_is_the_same_and_so_it_is_after_a_restart(sho
     first = Service(shop, tmp_path)
     given = first.recommend("c4", "r1")
     walked = first.walk(given.asked).scored["rank"].scores["rank"]
-    first.receive([Event(user_id="c4", item_id="p3", at=at(first.now_us()), kind="view")])
+    first.receive([Event(event_id=None, user_id="c4", item_id="p3", at=at(first.now_us()), kind="view")])
     first.recommend("c4", "r2")
     np.testing.assert_array_equal(first.walk(given.asked).scored["rank"].scores["rank"], walked)
     first.close()

@@ -1,5 +1,7 @@
 """Stored user states in serving: a look-up while a history stands still, worked out when it does not, never out of date."""
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 
@@ -32,7 +34,8 @@ def outcomes(service):
 
 
 def viewed(user, item, number):
-    return Event(user_id=user, item_id=item, at=f"2025-01-01T10:00:{number:02}Z", kind="view", event_id=f"{user}/{number}")
+    at = datetime(2025, 1, 1, 10, 0, number, tzinfo=UTC)
+    return Event(user_id=user, item_id=item, at=at, kind="view", event_id=f"{user}/{number}")
 
 
 def test_it_is_looked_up_while_the_history_stands_still(served):

@@ -50,7 +50,7 @@ def test_a_candidate_weighs_what_is_like_it():
     candidates = {"items": torch.tensor([[3, 10]] * 3), "retrieval": torch.zeros(3, 2, 6)}
     state = model.user({"history": PAST})
     assert state["side"].shape == (3, 5, 8)
-    even, sharp = [], []
+    even, sharp = list[torch.Tensor](), list[torch.Tensor]()
     for focus, into in ((0.0, even), (1e4, sharp)):
         model.focus.fill_(focus)
         into.append(model.score(state, candidates).logits["choice"])

@@ -18,4 +18,5 @@ class AdditiveAttention(nn.Module):
     def forward(self, x: Tensor, there: Tensor) -> Tensor:
         a = self.query(self.inside(x).tanh()).squeeze(-1)
         weights = a.masked_fill(~there, torch.finfo(a.dtype).min).softmax(-1) * there
-        return (weights.unsqueeze(-2) @ x).squeeze(-2)
+        found: Tensor = (weights.unsqueeze(-2) @ x).squeeze(-2)
+        return found

@@ -60,7 +60,8 @@ class SelfAttention(nn.Module):
         unseen = ~there.unsqueeze(-2).unsqueeze(-2)
         # the lowest number, not -inf: where nothing is there, what comes out means nothing and is a number
         weights = logits.masked_fill(unseen, torch.finfo(logits.dtype).min).softmax(-1)
-        return (weights @ v).transpose(-3, -2).flatten(-2)
+        found: Tensor = (weights @ v).transpose(-3, -2).flatten(-2)
+        return found
 
 
 class NRMS(TextScorer):

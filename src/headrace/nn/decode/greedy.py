@@ -26,7 +26,7 @@ def greedy(
     """
     token = torch.full((rows,), first, dtype=torch.int64, device=device)
     done = torch.zeros(rows, dtype=torch.bool, device=device)
-    written, state = [], torch.zeros(0)
+    written, state = list[Tensor](), torch.zeros(0)
     for _ in range(most):
         read = steps.read(token)
         state = read if not written else torch.where(done.unsqueeze(1), state, read)

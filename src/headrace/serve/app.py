@@ -18,7 +18,7 @@ try:
 except ImportError:
     raise MissingExtra("fastapi", "serve", "Serving") from None
 
-from headrace.serve.api import events, explain, health, items, recommend, search
+from headrace.serve.api import events, experiments, explain, generations, health, items, recommend, search, users
 from headrace.serve.api.failures import handle_failures
 from headrace.serve.console.pages import pages
 from headrace.serve.guard.around import guard
@@ -29,7 +29,7 @@ from headrace.serve.serving import Serving
 
 _TURN_S = 0.001
 """How long the log's thread may hold the interpreter while an answer waits for it; 5 ms by default."""
-ROUTES = (recommend, events, items, search, explain, health)
+ROUTES = (recommend, events, items, search, explain, health, generations, experiments, users)
 
 
 def open_service(folder: Path, settings: ServeConfig | None = None, now_us: Callable[[], int] | None = None) -> Service:
@@ -65,6 +65,6 @@ def create_app(folder: Path, settings: ServeConfig | None = None, now_us: Callab
         app.include_router(one.routes(serving))
     app.include_router(pages(serving))
     handle_failures(app)
-    app.add_middleware(Aboard, flights=live.flights)
+    app.add_middleware(Aboard, flights=live.open.flights)
     guard(app, serving)
     return app

@@ -10,6 +10,7 @@ from headrace.encode.preferences import read
 from headrace.serve.asked import Asked
 from headrace.serve.impressions import logged_candidates, logged_request
 from headrace.serve.messages import ExplainedItem, Explanation, StageScore
+from headrace.serve.recent import Remembered
 from headrace.serve.service import Service
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -26,7 +27,7 @@ def explain(service: Service, request_id: str) -> Explanation | None:
         return worked_out(service, recent, service.walk(recent))
     found = logged_request(service.root, request_id)
     if found is None:
-        return None
+        return _as_given(service.remembered(request_id))
     asked, generation = found
     logged = logged_candidates(service.root, request_id)
     shown = logged.filter(logged["stage"] == "shown")["item_id"].to_list()
@@ -45,6 +46,20 @@ def explain(service: Service, request_id: str) -> Explanation | None:
         for row in logged.head(len(shown)).to_dicts()
     ]  # fmt: skip
     return _explanation(asked, generation, worked_out_again=False, rules=[], items=items)
+
+
+def _as_given(kept: Remembered | None) -> Explanation | None:
+    """Of a generation that is closed by now, before its log's file is written."""
+    if kept is None:
+        return None
+    items = [
+        ExplainedItem(
+            position=one.position, item_id=one.item_id, title=one.title, propensity=one.propensity, proposed_by=[], stages=[],
+            acted=list(one.reasons),
+        )
+        for one in kept.page
+    ]  # fmt: skip
+    return _explanation(kept.asked, kept.generation, worked_out_again=False, rules=[], items=items)
 
 
 def worked_out(service: Service, asked: Asked, walked: Walk) -> Explanation:

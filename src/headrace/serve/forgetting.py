@@ -14,18 +14,25 @@ from headrace.serve.files import alone
 
 
 def forget_served(root: Path, user_id: str, *, map_gb: float) -> dict[str, int]:
-    """Rows removed, by table; "state" is the online histories. root: RUN/served. map_gb: as the server has it.
+    """Rows removed, by table; "state" is the online histories. root: RUN/served. map_gb: as the server has it."""
+    return forget_logged(root, user_id, _from_state(root / "state", user_id, map_gb))
+
+
+def forget_logged(root: Path, user_id: str, from_state: int) -> dict[str, int]:
+    """The same, where the state has forgotten them already. from_state: the rows that it removed.
 
     Cost: the logs' user_id and request_id columns are read, and the files that hold the user are written anew.
     """
-    rows = {"state": _from_state(root / "state", user_id, map_gb)}
+    rows = {"state": from_state}
     mine = pl.col("user_id") == user_id
     with alone(root):
         asked = [pl.read_parquet(path, columns=["request_id", "user_id"]).filter(mine) for path in _files(root, "requests")]
         ids = pl.concat([pl.DataFrame(schema={"request_id": pl.String}), *(one.select("request_id") for one in asked)])
         theirs = pl.col("request_id").is_in(ids["request_id"].implode())
         # Requests last: broken off before, another call still finds which candidates were the user's.
-        for table, bad in (("events", mine), ("candidates", theirs), ("requests", mine)):
+        by_user = (pl.col("unit_kind") == "user") & (pl.col("unit_id") == user_id)
+        unit = by_user | ((pl.col("unit_kind") == "request") & pl.col("unit_id").is_in(ids["request_id"].implode()))
+        for table, bad in (("events", mine), ("candidates", theirs), ("exposures", unit), ("requests", mine)):
             rows[table] = sum(without(path, bad) for path in _files(root, table))
     return {table: count for table, count in rows.items() if count}
 

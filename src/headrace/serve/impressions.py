@@ -1,4 +1,4 @@
-"""What was shown and what was not, for training and for judging other policies: the contract's tables requests, candidates and exposures.
+"""What was shown and what was not, for training and for judging other policies: the contract's tables.
 
     requests/DAY/NAME.parquet      one row an answer, with the seed and all that was asked: enough to work it out again
     candidates/DAY/NAME.parquet    stage "shown" (with position and propensity), "considered" (scored by the ranker), "recalled"

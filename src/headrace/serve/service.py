@@ -8,6 +8,7 @@ import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,13 @@ from headrace.contracts.incremental import Incremental
 from headrace.contracts.requests import History, Requests
 from headrace.contracts.serving import ServeConfig
 from headrace.data.consent import Impersonal
-from headrace.data.forget import ERASED, erased_users
+from headrace.data.forget import ERASED, erased_users, record_erasure
 from headrace.serve.accelerate import accelerated
 from headrace.serve.asked import Asked
 from headrace.serve.counting import OnlineCounting
 from headrace.serve.event_log import served_events
+from headrace.serve.files import alone
+from headrace.serve.forgetting import forget_logged
 from headrace.serve.guard.deadline import StageTimes
 from headrace.serve.impressions import Impression, ItemIds
 from headrace.serve.intake import Intake
@@ -236,6 +239,15 @@ class Service:
         if len(self.state.views) == 1:
             self.shared.close()
         self.state.close()
+
+    def forget(self, user_id: str) -> dict[str, int]:
+        """Rows removed of what was served, by table. From the first of them on the user is nobody, whatever is sent; no import
+        takes them in again either."""
+        with alone(self.root):
+            record_erasure(self.pipeline.graph.store.root / ERASED, user_id, datetime.now(UTC))
+        rows = forget_logged(self.root, user_id, self.state.forget(user_id))
+        self.shared.recent.forget(lambda users: self.state.erased(users).tolist())
+        return rows
 
     def _keeping(self, stage: str, built: Any, served: Any) -> Any:
         """A scorer that keeps something of its users, where it can."""

@@ -27,7 +27,7 @@ class Serving:
     door: Door = field(default_factory=Door)
 
     def __post_init__(self) -> None:
-        self.live.settle = lambda: self.answering.submit(int).result()
+        self.live.open.settle = lambda: self.answering.submit(int).result()
 
     @property
     def service(self) -> Service:

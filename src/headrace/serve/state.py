@@ -18,7 +18,7 @@ import json
 import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -99,8 +99,9 @@ class LayeredState(Database):
         """
         if len(self.views) > 1:
             self._note_read()
-            for events in served:
-                lacking = events.filter(pl.Series(self._lacking(stable_hash(events["event_id"].to_list()))))
+            waits = self._frame(row for _, row in self.waiting(2**62))
+            for events in chain([waits], served):  # in this order: what waits may be in a file by the time these are read
+                lacking = events.filter(pl.Series(self._lacking(stable_hash(events["event_id"].to_list())), dtype=pl.Boolean))
                 if len(lacking):
                     with self.changing, self.writing() as writing:
                         self._put(writing, lacking, pending=False)

@@ -19,7 +19,7 @@ def routes(serving: Serving) -> APIRouter:
         summary="Why a page was as it was",
     )
     async def explained(request_id: str) -> Any:
-        found = await serving.alone(explain, serving.service, request_id)
+        found = await serving.alone(explain, serving.live.of(request_id), request_id)
         if found is None:
             raise Refused("request_id", f'"{request_id}" is neither a recent request nor in the log.', status=404)
         return found

@@ -48,6 +48,7 @@ RULES = (
     Rule("POST", "/v1/generations/reload", "admin"),
     Rule("POST", "/v1/generations/{number}/shadow", "admin"),
     Rule("DELETE", "/v1/generations/shadow", "admin"),
+    Rule("DELETE", "/v1/users/{user_id:any_id}", "admin"),
     Rule(_ALL, "/console", "admin"),
     Rule(_ALL, "/console/{page:path}", "admin"),
 )

@@ -36,7 +36,8 @@ class Tripped:
 
 @dataclass(frozen=True)
 class Watch:
-    """number: of the generation watched. began_s: of its tally's clock. before: the predecessor's tally, None where it is not known."""
+    """number: of the generation watched. before: the predecessor's tally, None where it is not known. began_s, ends_s: by the
+    tally's clock."""
 
     number: int
     settings: GuardrailConfig
@@ -52,6 +53,10 @@ class Watch:
         """gone_s: of its window. None: the window is over, or there is none."""
         now, left_s = tally.clock(), settings.window_s - gone_s
         return None if left_s <= 0 else cls(number, settings, tally, before, now, now + left_s)
+
+    @property
+    def left_s(self) -> float:
+        return max(self.ends_s - self.tally.clock(), 0.0)
 
     @property
     def over(self) -> bool:

@@ -5,23 +5,18 @@ byte checked, warmed, and then one reference is changed: requests in flight end 
 that can't be opened is refused, and the old one goes on. Whoever needs to be closed is, when no request that may hold it is left.
 """
 
-import gc
 import logging
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from headrace.cascade.run import open_run
-from headrace.contracts.errors import ArtifactError, ConfigError, HeadraceError
+from headrace.contracts.errors import HeadraceError
 from headrace.flywheel.generations import Generation, Generations
 from headrace.serve.live.arms import Arms
-from headrace.serve.live.flights import Flights
 from headrace.serve.live.guardrails import Watch, seconds_since
-from headrace.serve.live.metered import Metered
-from headrace.serve.live.opening import open_beside
+from headrace.serve.live.open_ones import OpenOnes
 from headrace.serve.live.shadow import Shadow
 from headrace.serve.metrics import Metrics
 from headrace.serve.recent import Assigned
@@ -32,8 +27,6 @@ log = logging.getLogger(__name__)
 Status = Literal["live", "arm", "shadow", "open", "opening", "refused", "closed"]
 GUARDRAIL = "guardrail "
 """A rollback's reason in the ledger begins so."""
-_LANDS_S = 30.0
-"""How long requests that may hold a generation are waited for before it is closed."""
 
 
 @dataclass(frozen=True)
@@ -49,27 +42,25 @@ class Known:
 
 
 class Live:
-    """run: the folder served. first: what answers to begin with. settle: waits for answers that are being worked out."""
+    """run: the folder served. first: what answers to begin with."""
 
     def __init__(self, run: Path, first: Service):
         self.run, self.current, self.ledger = run, first, Generations(run)
-        self.settings, self.flights, self.metered = first.settings, Flights(), Metered(first.metrics)
-        self.settle: Callable[[], None] = lambda: None
-        self.open: dict[str, Service] = {first.generation: first}
-        self.number = self._number_of(first.generation)
-        self.refused: dict[int, str] = {}
+        self.settings, self.open = first.settings, OpenOnes(run, first)
+        self.metered, self.number = self.open.metered, self._number_of(first.generation)
         self.arms: Arms | None = None
         self.shadow: Shadow | None = None
         self.shadowed: int | Literal["latest"] | None = self.settings.shadow
         self.watch: Watch | None = None
         self._before: Service | None = None
-        self._opening, self._stamp = 0, self._read_stamp()
+        self._stamp = self._read_stamp()
         self._moving, self._wake, self._ended = threading.RLock(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="generations", daemon=True)
 
     def begin(self) -> None:
-        """Arms and shadow as the settings say, then the ledger is followed. ConfigError, ArtifactError: an experiment that can't be
-        served; the server should not go up without it."""
+        """Arms and shadow as the settings say, then the ledger is followed.
+
+        ConfigError, ArtifactError: an experiment that can't be served. The server should not go up without it."""
         with self._moving:
             if self.settings.experiment is not None:
                 path = self.current.pipeline.plan.folder / self.settings.experiment
@@ -102,7 +93,7 @@ class Live:
     def of(self, request_id: str) -> Service:
         """The generation that answered a recent request, where it is open; else the live one."""
         found = self.current.shared.recent.get(request_id)
-        return self.current if found is None else self.open.get(found.generation, self.current)
+        return self.current if found is None else self.open.by_key.get(found.generation, self.current)
 
     def all(self) -> list[Known]:
         """Every generation of the run, in the order made."""
@@ -124,7 +115,6 @@ class Live:
             if isinstance(number, int):
                 self.ledger.get(number)
             self.shadowed = number
-            self.refused.pop(number if isinstance(number, int) else 0, None)
             self._cast_shadow(asked=True)
         self._wake.set()
 
@@ -136,8 +126,7 @@ class Live:
             self._thread.join()
         if self.shadow is not None:
             self.shadow.close()
-        for service in self.open.values():
-            service.close()
+        self.open.close()
 
     def _run(self) -> None:
         while not self._ended.is_set():
@@ -148,7 +137,7 @@ class Live:
             try:
                 with self._moving:
                     self._look()
-                self._close_unneeded()
+                self.open.keep(self._needed())
             except Exception:  # this thread is what a promotion is noticed by: it must live on whatever a folder holds
                 log.exception("%s: generations could not be looked at", self.run)
 
@@ -187,36 +176,15 @@ class Live:
         try:
             if open_run(self.run).generation.key == self.current.generation:
                 return "the build is as it was"
-            opened = open_beside(self.run, None, self.current)
+            opened = self.open.rebuilt()
         except HeadraceError as error:
             self.metered.moves.labels("refused").inc()
             return f"refused: {error}"
-        self.open[opened.generation] = opened
         self._swap(opened, 0)
         return "the new build answers"
 
     def _opened(self, number: int) -> Service:
-        """Open, now if it was not. What it can't be opened for is remembered, and said once."""
-        generation = self.ledger.get(number)
-        if generation.key in self.open:
-            return self.open[generation.key]
-        self._opening, started = number, time.perf_counter()
-        try:
-            made = open_beside(self.run, generation, self.current)
-        except Exception as error:  # a damaged file may fail in any way, and the old generation answers meanwhile
-            says = str(error) if isinstance(error, HeadraceError) else f"{type(error).__name__}: {error}"
-            log.error("generation %d is refused, generation %d goes on: %s", number, self.number, says)
-            self.refused[number] = says
-            raise (
-                error if isinstance(error, HeadraceError) else ArtifactError(f"{self.run}: generation {number}: {says}")
-            ) from error
-        finally:
-            self._opening = 0
-        self.refused.pop(number, None)
-        self.open[made.generation] = made
-        self.metered.open.set(len(self.open))
-        log.info("generation %d is open, after %.1f s", number, time.perf_counter() - started)
-        return made
+        return self.open.opened(self.ledger.get(number))
 
     def _swap(self, service: Service, number: int) -> None:
         before, old = self.current, self.number
@@ -252,7 +220,7 @@ class Live:
             return  # somebody moved it meanwhile
         try:
             self.ledger.rollback(f"{GUARDRAIL}{tripped.guardrail}: {tripped.says}")
-        except (ConfigError, ArtifactError) as error:
+        except HeadraceError as error:
             log.error("generation %d tripped %s (%s) and stays: %s", watch.number, tripped.guardrail, tripped.says, error)
             return
         self.metered.moves.labels("rolled_back").inc()
@@ -264,7 +232,7 @@ class Live:
         number = self._latest() if self.shadowed == "latest" else self.shadowed
         try:
             wanted = self.ledger.get(number) if number else None
-            if wanted is not None and (wanted.key == self.current.generation or (number in self.refused and not asked)):
+            if wanted is not None and (wanted.key == self.current.generation or (number in self.open.refused and not asked)):
                 wanted = None
             if (None if wanted is None else wanted.key) == (None if self.shadow is None else self.shadow.candidate.generation):
                 return
@@ -286,30 +254,22 @@ class Live:
         """The newest that is not live; 0 where there is none."""
         return max((one.number for one in self.ledger.all() if one.key != self.current.generation), default=0)
 
-    def _close_unneeded(self) -> None:
-        needed = {self.current.generation} | ({self._before.generation} if self._before else set())
-        needed |= {one.generation for one in self.arms.services.values()} if self.arms else set()
-        needed |= {self.shadow.candidate.generation} if self.shadow else set()
-        for key in [key for key in self.open if key not in needed]:
-            service = self.open.pop(key)
-            if not self.flights.landed(self.flights.next_epoch(), _LANDS_S):
-                log.warning("generation %s is closed though requests from before are still in flight", key)
-            self.settle()
-            service.close()
-            del service
-            _collect()
-            self.metered.open.set(len(self.open))
-            log.info("generation %s is closed", key)
+    def _needed(self) -> set[str]:
+        """Keys of those that answer, or to which one may go back at once."""
+        services = [self.current, *(self.arms.services.values() if self.arms else ())]
+        services += [self._before] if self._before else []
+        services += [self.shadow.candidate] if self.shadow else []
+        return {one.generation for one in services}
 
     def _known(self, one: Generation) -> Known:
         says = str(one.verdict.get("says", ""))
-        status: Status = "open" if one.key in self.open else "closed"
+        status: Status = "open" if one.key in self.open.by_key else "closed"
         if one.key == self.current.generation and one.number == self.number:
             status = "live"
-        elif one.number == self._opening:
+        elif one.number == self.open.opening:
             status = "opening"
-        elif one.number in self.refused:
-            status, says = "refused", self.refused[one.number]
+        elif one.number in self.open.refused:
+            status, says = "refused", self.open.refused[one.number]
         elif self.arms is not None and one.number in {arm.generation for arm in self.arms.plan.arms}:
             status = "arm"
         elif self.shadow is not None and one.key == self.shadow.candidate.generation:
@@ -326,12 +286,3 @@ class Live:
         except OSError:
             return None
         return found.st_mtime_ns, found.st_ino
-
-
-def _collect() -> None:
-    """What a closed generation leaves goes now. What was frozen at the start is looked through for it, which takes a moment."""
-    frozen = gc.get_freeze_count()
-    gc.unfreeze()
-    gc.collect()
-    if frozen:
-        gc.freeze()

@@ -31,8 +31,8 @@ class _Page:
 
 @dataclass(frozen=True)
 class Figures:
-    """took_s [answers that did not fail]. pages: settled ones; clicked: of them. foreseen: clicked ones of those that a calibrated
-    ranker said something of, and expected: what it said of those."""
+    """took_s [answers that did not fail]. pages: settled ones; clicked: of them. foreseen: the clicked ones of which a calibrated
+    ranker said something; expected: what it said of all such."""
 
     answers: int = 0
     failed: int = 0

@@ -1,0 +1,72 @@
+"""The experiment that runs on the served traffic: its arms, who answers for each, and how many units each has."""
+
+from typing import Any
+
+import polars as pl
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from headrace.serve.live.arms import Arms
+from headrace.serve.serving import Serving
+
+
+class OneArm(BaseModel):
+    """share: of the units in the experiment. answers: since the server was started. units: exposed, by files written so far."""
+
+    name: str
+    control: bool
+    share: float
+    generation: int
+    key: str
+    answers: int
+    units: int
+
+
+class OneExperiment(BaseModel):
+    """digest: of the sealed plan. planned: units of control in the end. exposures: what `headrace experiment analyse` reads."""
+
+    experiment: str
+    unit_kind: str
+    digest: str
+    started_at: str
+    planned: int
+    span: tuple[float, float]
+    exposures: str
+    arms: list[OneArm]
+
+
+def routes(serving: Serving) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/v1/experiments", response_model=list[OneExperiment], summary="What runs, its arms and their counts")
+    def experiments() -> Any:
+        arms = serving.live.arms
+        return [] if arms is None else [_told(serving, arms)]
+
+    return router
+
+
+def _told(serving: Serving, arms: Arms) -> OneExperiment:
+    plan, folder = arms.plan, serving.service.root / "exposures"
+    units = _units(sorted(folder.glob("*/*.parquet")), plan.experiment)
+    shares = dict(zip(plan.allocation.names, plan.allocation.shares.tolist(), strict=True))
+    return OneExperiment(
+        experiment=plan.experiment, unit_kind=plan.unit_kind, digest=plan.digest, started_at=arms.record.started_at,
+        planned=plan.units, span=plan.span, exposures=f"{folder}/*/*.parquet",
+        arms=[
+            OneArm(
+                name=arm.name, control=arm.name == plan.control, share=round(shares[arm.name], 6), generation=arm.generation or 0,
+                key=arms.services[arm.name].generation, answers=arms.answers[arm.name], units=units.get(arm.name, 0),
+            )
+            for arm in plan.arms
+        ],
+    )  # fmt: skip
+
+
+def _units(files: list[Any], experiment: str) -> dict[str, int]:
+    """By arm. Cost O(rows logged)."""
+    if not files:
+        return {}
+    mine = pl.scan_parquet(files, hive_partitioning=False).filter(pl.col("experiment_id") == experiment)
+    counted = mine.group_by("arm").agg(pl.col("unit_id").n_unique()).collect()
+    return dict(counted.iter_rows())

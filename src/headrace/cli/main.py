@@ -10,6 +10,7 @@ import typer
 
 from headrace.cli.annotating import annotating_app
 from headrace.cli.asking import asking_app
+from headrace.cli.benching import bench_app
 from headrace.cli.data_sets import data_app
 from headrace.cli.experiment import experiment_app
 from headrace.cli.founding import founding_app
@@ -53,6 +54,7 @@ app.add_typer(world_app, name="world")
 app.add_typer(experiment_app, name="experiment")
 app.add_typer(ids_app, name="ids")
 app.add_typer(keys_app, name="keys")
+app.add_typer(bench_app, name="bench")
 app.add_typer(wheel_app)
 app.add_typer(planning_app)
 app.add_typer(annotating_app)

@@ -1,0 +1,53 @@
+"""What a server weighs: memory and open files of its process and all that it started. Linux only.
+
+RSS counts a page once for each process that has it; PSS shares it among them, so only PSS may be added up over workers.
+"""
+
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """ran_s: on a core since each process began. waited_s: for one, while it could have run."""
+
+    processes: int
+    rss_mb: float
+    pss_mb: float
+    files: int
+    ran_s: float
+    waited_s: float
+
+    def as_dict(self) -> dict[str, float]:
+        return asdict(self)
+
+
+def footprint(pid: int) -> Footprint:
+    """Of the process and those below it; one that ends meanwhile counts as nothing."""
+    pids = [pid, *below(pid)]
+    found = [one for one in map(_of, pids) if one is not None]
+    rss, pss, files, ran_s, waited_s = (sum(column) for column in zip(*found, strict=True)) if found else [0.0] * 5
+    return Footprint(len(found), round(rss / 1024, 1), round(pss / 1024, 1), int(files), round(ran_s, 3), round(waited_s, 3))
+
+
+def below(pid: int) -> list[int]:
+    try:
+        children = [int(one) for task in (_PROC / str(pid) / "task").iterdir() for one in (task / "children").read_text().split()]
+    except FileNotFoundError:
+        return []
+    return [one for child in children for one in (child, *below(child))]
+
+
+def _of(pid: int) -> tuple[float, ...] | None:
+    try:
+        text = (_PROC / str(pid) / "smaps_rollup").read_text()
+        files = len(list((_PROC / str(pid) / "fd").iterdir()))
+        tasks = [(task / "schedstat").read_text().split() for task in (_PROC / str(pid) / "task").iterdir()]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    kb = {name: float(value) for name, value in re.findall(r"^(Rss|Pss):\s+(\d+) kB$", text, re.MULTILINE)}
+    ran, waited = (sum(int(task[place]) for task in tasks) / 1e9 for place in (0, 1))
+    return kb["Rss"], kb["Pss"], files, ran, waited

@@ -1,0 +1,78 @@
+"""A server of one's own for a load test: over a copy of the run made of hard links, so that no load gets into the run's logs.
+
+The server and the client get cores of their own where there are two; what else the machine does is not kept away.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
+
+from headrace.contracts.errors import ConfigError
+
+_START_S = 120.0
+
+
+@dataclass(frozen=True)
+class Started:
+    """start_s: until it was ready."""
+
+    url: str
+    pid: int
+    start_s: float
+    server_cores: tuple[int, ...]
+    client_cores: tuple[int, ...]
+
+
+@contextmanager
+def started(run: Path, more: Sequence[str] = ()) -> Iterator[Started]:
+    """more: of what the command takes. The copy is gone afterwards, and this process back on all its cores."""
+    cores = sorted(os.sched_getaffinity(0))
+    half = max(len(cores) // 2, 1)
+    mine, its = tuple(cores[half:] or cores), tuple(cores[:half])
+    scratch = Path(tempfile.mkdtemp(prefix=".bench-", dir=run.resolve().parent))
+    try:
+        served = scratch / run.resolve().name
+        shutil.copytree(run, served, copy_function=os.link, ignore=shutil.ignore_patterns("served", "keys.json"))
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        command = [sys.executable, "-c", "from headrace.cli.main import run; run()", "serve", str(served), "--port", str(port)]
+        os.sched_setaffinity(0, its)  # a process that is started keeps to it
+        with (scratch / "server.log").open("w") as out:
+            began = time.monotonic()
+            process = subprocess.Popen([*command, *more], stdout=subprocess.DEVNULL, stderr=out)
+        os.sched_setaffinity(0, mine)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait(process, url, scratch / "server.log")
+            yield Started(url, process.pid, round(time.monotonic() - began, 2), its, mine)
+        finally:
+            process.terminate()
+            process.wait(60)
+    finally:
+        os.sched_setaffinity(0, cores)
+        shutil.rmtree(scratch)
+
+
+def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    ends, ask = time.monotonic() + _START_S, build_opener(ProxyHandler({})).open
+    while time.monotonic() < ends:
+        try:
+            with ask(f"{url}/readyz", timeout=2):
+                return
+        except (URLError, OSError):
+            pass
+        if process.poll() is not None:
+            raise ConfigError(f"the server did not start:\n{log.read_text()[-2000:]}")
+        time.sleep(0.1)
+    raise ConfigError(f"the server was not ready within {_START_S:.0f} s:\n{log.read_text()[-2000:]}")

@@ -6,12 +6,14 @@ event, so one that was written when the process died is written again under the 
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
 
 from headrace.contracts.errors import ArtifactError
+from headrace.serve.database import Full
 from headrace.serve.files import alone, write_by_day
 from headrace.serve.state import LayeredState
 
@@ -50,15 +52,14 @@ class EventLog:
         self.write()
 
     def _run(self) -> None:
-        waited = 0.0
+        due_s = time.monotonic() + self._rotate_s
         while not self._stop.wait(self._sync_s):
-            waited += self._sync_s
             try:
                 self.state.sync()
-                if waited >= self._rotate_s:
-                    waited = 0.0
+                if time.monotonic() >= due_s:
+                    due_s = time.monotonic() + self._rotate_s
                     self.write()
-            except (OSError, ArtifactError):  # a full disk: what waits stays where it is, and is tried again
+            except (OSError, ArtifactError, Full):  # a full disk: what waits stays where it is, and is tried again
                 log.exception("%s: events wait to be written", self.root)
 
 

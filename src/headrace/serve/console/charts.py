@@ -16,6 +16,7 @@ from markupsafe import Markup
 Spec = Mapping[str, Any]
 """Vega-Lite, its rows in `data.values`."""
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+_WIDE: Spec = {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}}
 _FIGURE = """<figure class="chart">
 <figcaption>{{ title }}{% if says %}<small>{{ says }}</small>{% endif %}</figcaption>
 <div class="drawing" data-chart></div>
@@ -33,13 +34,7 @@ def chart(spec: Spec, title: str, says: str = "", columns: Mapping[str, str] | N
     """spec: Vega-Lite with its rows in `data.values`. columns: field -> heading, those in the table; all fields by default."""
     rows = spec["data"]["values"]
     shown = columns or {name: name.replace("_", " ") for name in (rows[0] if rows else ())}
-    whole = {
-        "$schema": _SCHEMA,
-        "width": "container",
-        "autosize": {"type": "fit-x", "contains": "padding"},
-        "description": title,
-        **spec,
-    }
+    whole = {"$schema": _SCHEMA, "description": title, **_WIDE, **spec}
     return Markup(
         _TEMPLATE.render(
             title=title,

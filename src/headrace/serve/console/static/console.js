@@ -38,6 +38,7 @@
   async function draw(place) {
     const spec = JSON.parse(place.nextElementSibling.textContent);
     await window.vegaEmbed(place, spec, { ast: true, actions: false, renderer: "svg", defaultStyle: false, config: look(),
+      logLevel: 1, // errors: that a height by rows is not fitted is as it should be
       tooltip: { disableDefaultStyle: true, theme: "page" } });
   }
 

@@ -1,0 +1,54 @@
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from headrace.cascade.run import build
+from tests.console.browser import CHROMIUM, FLAGS
+from tests.serve.console.hostile import USER, user, write_hostile_shop
+
+HEADRACE = Path(sys.executable).parent / "headrace"
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if not Path(CHROMIUM).is_file():
+        pytest.skip(f"the console in a browser: no Chromium at {CHROMIUM} (apt-get install chromium, or set CHROMIUM)")
+    sync = pytest.importorskip("playwright.sync_api", reason="the console in a browser: playwright is not installed")
+    with sync.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def base(browser, tmp_path_factory: pytest.TempPathFactory):
+    """The address of a server over the shop whose titles and ids are markup, with some traffic behind it."""
+    folder = tmp_path_factory.mktemp("browsed")
+    build(write_hostile_shop(folder), folder / "run", name="shop")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{(port := free.getsockname()[1])}"
+    server = subprocess.Popen([HEADRACE, "serve", folder / "run", "--port", str(port)], stdout=subprocess.DEVNULL)
+    try:
+        with httpx.Client(base_url=address, trust_env=False) as client:
+            deadline = time.monotonic() + 60
+            while True:
+                try:
+                    client.get("/healthz")
+                    break
+                except httpx.TransportError:
+                    assert server.poll() is None
+                    assert time.monotonic() < deadline
+                    time.sleep(0.1)
+            for number in range(12):
+                assert client.post("/v1/recommend", json={"user_id": user(number)}).status_code == 200
+            assert client.post("/v1/recommend", json={"user": USER}).status_code == 422
+        yield address
+    finally:
+        server.terminate()
+        server.wait(20)

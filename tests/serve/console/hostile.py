@@ -1,0 +1,67 @@
+"""A small shop whose ids, titles, texts and categories are markup that would run if a page let it."""
+
+import csv
+from pathlib import Path
+
+import polars as pl
+
+SCRIPT = "<script>document.title='owned'</script>"
+TITLE = f'</td></script>{SCRIPT}"><img src=x onerror="document.title=1">'
+USER = f"\"'><svg onload=document.title=1>{SCRIPT}&amp;{{{{ 7 * 7 }}}}"
+PREFERENCE = f"wool{SCRIPT}\"' onfocus=alert(1) autofocus x='"
+PICTURES = [
+    'https://pictures.example/1.png" onerror="alert(1)',
+    "javascript:alert(1)",
+    "data:text/html,<script>alert(1)</script>",
+]
+RING, USERS, STEPS = 12, 12, 8
+PLAN = """
+[data]
+events = "events.csv"
+items = "items.csv"
+[features]
+item_vectors = "tfidf"
+[retrieve]
+use = ["popularity", "itemknn"]
+k = 8
+[prerank]
+use = "two_tower"
+keep = 6
+[prerank.two_tower]
+train = { epochs = 1 }
+[rank.dcnv2]
+hidden = [4]
+history = 3
+train = { epochs = 1 }
+[page.explore]
+slots = 4
+[evaluate]
+metrics = ["recall@5"]
+resamples = 100
+"""
+
+
+def user(number: int) -> str:
+    return USER if number == 0 else f"u{number}"
+
+
+def item(number: int) -> str:
+    return f"p{number}{SCRIPT}" if number % 2 else f"p{number}"
+
+
+def write_hostile_shop(folder: Path) -> Path:
+    """Returns the TOML."""
+    with (folder / "events.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["user_id", "item_id", "at", "kind"])
+        for step in range(STEPS):
+            for who in range(USERS):
+                rows.writerow([user(who), item((who + step) % RING), 1_700_000_000 + step * 86_400 + who * 60, "view"])
+    pl.DataFrame({
+        "item_id": [item(n) for n in range(RING)], "title": [f"{n} {TITLE}" for n in range(RING)],
+        "categories": [f"{SCRIPT}{n % 2}" for n in range(RING)],
+        "text": [f"made of {['wool', 'steel', 'glass'][n % 3]} {SCRIPT}" for n in range(RING)],
+        "image": [PICTURES[n % 3] for n in range(RING)],
+    }).write_csv(folder / "items.csv")  # fmt: skip
+    (folder / "shop.toml").write_text(PLAN)
+    return folder / "shop.toml"

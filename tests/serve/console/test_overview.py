@@ -1,0 +1,72 @@
+import math
+
+import pytest
+
+from headrace.serve.console.overview import Pace, latency
+from headrace.serve.console.readings import Readings, Stage
+from headrace.serve.console.view import milliseconds, span
+from tests.serve.console.markup import read
+
+
+def seen(answers):
+    return Readings(stages=[Stage("whole", answers, 1.0, 1.0, 2.0, math.nan)])
+
+
+def test_rates_are_between_looks():
+    pace = Pace()
+    for at_s, answers in ((0.0, 0), (1.0, 5), (5.0, 50), (15.0, 50)):
+        pace.look(seen(answers), at_s)
+    assert pace.rates == [(5.0, 10.0), (15.0, 0.0)]  # the second look came too soon
+    assert pace.now == 0.0
+    chart = pace.chart()
+    assert chart is not None
+    assert [row["rate"] for row in chart["data"]["values"]] == [10.0, 0.0]
+
+
+def test_one_look_is_no_rate():
+    pace = Pace()
+    pace.look(seen(3), 0.0)
+    assert pace.now is None
+    assert pace.chart() is None
+
+
+def test_a_percentile_nobody_knows_is_left_out():
+    chart = latency(seen(3))
+    assert chart is not None
+    assert [row["ms"] for row in chart["data"]["values"]] == [1.0, 2.0, None]
+    assert latency(Readings()) is None
+
+
+def test_figures_are_those_of_the_metrics(client):
+    before = read(client.get("/console/overview/figures").text).text
+    assert client.post("/v1/recommend", json={"user_id": "u5"}).status_code == 200
+    after = read(client.get("/console/overview/figures").text)
+    assert before != after.text
+    assert "/v1/recommend" in after.text
+    assert "ready" in after.text
+    assert client.app.state.serving.service.generation[:12] in after.text
+    assert not after.all("html")
+
+
+def test_what_is_wrong_is_said(client, monkeypatch):
+    monkeypatch.setattr("headrace.serve.console.overview.against", lambda _: ["the disk has <3 MB left"])
+    found = read(client.get("/console").text)
+    assert "the disk has <3 MB left" in found.text
+    assert "not ready" in found.text
+
+
+def test_it_can_hold_still(client):
+    assert "hx-trigger" in client.get("/console").text
+    assert "hx-trigger" not in client.get("/console?still=true").text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (7260, "2 h 1 min"), (90_000, "1 d 1 h")]
+)
+def test_spans(seconds, said):
+    assert span(seconds) == said
+
+
+@pytest.mark.parametrize(("value", "said"), [(math.nan, "-"), (0.1234, "0.123 ms"), (25.0, "25 ms"), (1500.0, "1.5 s")])
+def test_milliseconds(value, said):
+    assert milliseconds(value) == said

@@ -1,4 +1,4 @@
-"""src/headrace/client's asked, answers and calls from the server's OpenAPI. With --check, says whether they are stale.
+"""src/headrace/client's asked, answers, running and calls from the server's OpenAPI. With --check, says whether they are stale.
 
 A schema is a frozen dataclass, a route a method of Client, and the fields of a body that is one object its arguments. The routes
 describe themselves without a build: nothing of `Serving` is asked before a request comes. A body that may have further keys is a
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from textwrap import fill
 from typing import Any, cast
+from unittest.mock import Mock
 
 from fastapi import FastAPI
 
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "src" / "headrace" / "client"
 MADE_BY = "Made by docs/make_client.py from the server's OpenAPI; not to be edited."
 CALLED = {"explained": "explain", "searched": "search"}  # where a route's function leaves the verb to what it calls
+ITSELF = ("/v1/generations", "/v1/experiments", "/v1/users", "/readyz")  # where the server speaks of itself
 PLAIN = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 Schema = dict[str, Any]
 
@@ -35,8 +37,12 @@ class Writer:
         flat = {_named(_body(one)) for *_, one in self.operations}  # their fields are arguments
         sent = self.reached([_body(one) for *_, one in self.operations])
         self.asked = [name for name in dict.fromkeys(sent) if not self.open(name) and name not in flat]
-        answered = dict.fromkeys(self.reached([_answer(one) for *_, one in self.operations]))
-        self.answers = [name for name in answered if name not in self.asked]
+        of_pages, of_itself = (
+            dict.fromkeys(self.reached([_answer(one) for _, path, one in self.operations if path.startswith(ITSELF) == of]))
+            for of in (False, True)
+        )
+        self.answers = [name for name in of_pages if name not in self.asked]
+        self.running = [name for name in of_itself if name not in self.asked + self.answers]
 
     def open(self, name: str) -> bool:
         return self.schemas[name].get("additionalProperties") is True
@@ -61,6 +67,8 @@ class Writer:
             return " | ".join(sorted(kinds, key=lambda one: one == "None"))
         if options := schema.get("enum") or ([schema["const"]] if "const" in schema else None):
             return f"Literal[{', '.join(map(repr, options))}]"
+        if parts := schema.get("prefixItems"):
+            return f"tuple[{', '.join(self.kind(one, sent) for one in parts)}]"
         match schema.get("type"):
             case "array":
                 return f"{'Sequence' if sent else 'list'}[{self.kind(schema.get('items', {}), sent)}]"
@@ -114,17 +122,20 @@ class Writer:
             passed.append("body=sent")
             if any("event_id" in self.schemas[inner]["properties"] for inner in self.reached(body)):
                 again = 'all_have("event_id", sent)'
-        queries = []
+        queries, numbers = [], set()
         for parameter in one.get("parameters", ()):
             kind = self.kind(parameter["schema"], sent=True)
             default = None if parameter["required"] else repr(parameter["schema"].get("default"))
             arguments.append((parameter["name"], kind, default, parameter.get("description", "")))
             queries += [parameter["name"]] if parameter["in"] == "query" else []
+            numbers |= {f"{{{parameter['name']}}}"} if kind == "int" else set()
         if queries:
             passed.append("query={" + ", ".join(f'"{query}": {query}' for query in queries) + "}")
         also = [int(code) for code, answer in one["responses"].items() if code > "3" and _schema(answer) == _answer(one)]
         passed += [f"again={again}"] + ([f"also={tuple(also)}"] if also else [])
-        there = re.sub(r"\{(\w+)\}", r'{quote(\1, safe="")}', path)
+        there = re.sub(
+            r"\{(\w+)\}", lambda found: plain if (plain := found[0]) in numbers else f'{{quote({found[1]}, safe="")}}', path
+        )
         kind = self.kind(_answer(one), sent=False) if _answer(one) else "str"
         may = [f"{field}: {of} = {default}" for field, of, default, _ in arguments if default is not None]
         signature = [
@@ -137,15 +148,16 @@ class Writer:
         return (
             f"    def {name}({', '.join(signature)}) -> {kind}:\n"
             + _docstring([f"{one['summary']}.", *told], 8)
-            + f'\n        return self._call("{method}", {"f" * (there != path)}{there!r}, {kind}, {", ".join(passed)})'
+            + f'\n        return self._call("{method}", {"f" * ("{" in path)}{there!r}, {kind}, {", ".join(passed)})'
         )
 
     def files(self) -> dict[str, str]:
         calls = "\n\n".join(self.call(*one) for one in self.operations)
         models = "from dataclasses import dataclass, field\nfrom datetime import datetime\nfrom typing import Any, Literal\n\n\n"
         several = "from collections.abc import Mapping, Sequence\n"
-        known = f"from headrace.client.answers import {', '.join(self.answers)}\n"
-        known += f"from headrace.client.asked import {', '.join(self.asked)}\n"
+        pages = f"from headrace.client.answers import {', '.join(self.answers)}\n"
+        known = f"{pages}from headrace.client.asked import {', '.join(self.asked)}\n"
+        known += f"from headrace.client.running import {', '.join(self.running)}\n"
         imports = (
             f"{several}from datetime import datetime\nfrom typing import Any, Literal\nfrom urllib.parse import quote\n"
             f"from uuid import uuid4\n\n{known}from headrace.client.connection import Connection, all_have, given\n\n\n"
@@ -153,7 +165,10 @@ class Writer:
         client = 'class Client(Connection):\n    """Of one server. It may be used by several threads."""\n\n'
         return {
             "asked": f'"""What is sent. {MADE_BY}"""\n\n{several}{models}' + self.dataclasses(self.asked, sent=True),
-            "answers": f'"""What comes back. {MADE_BY}"""\n\n{models}' + self.dataclasses(self.answers, sent=False),
+            "answers": f'"""What comes back of pages, items and events. {MADE_BY}"""\n\n{models}'
+            + self.dataclasses(self.answers, sent=False),
+            "running": f'"""What comes back of the server itself. {MADE_BY}"""\n\n{models}{pages}\n\n'
+            + self.dataclasses(self.running, sent=False),
             "calls": f'"""What a server can be asked. {MADE_BY}"""\n\n{imports}{client}{calls}',
         }
 
@@ -196,9 +211,9 @@ def written(source: str) -> str:
 
 
 def main() -> None:
-    app = FastAPI(title="Headrace")
+    app, serving = FastAPI(title="Headrace"), Mock()  # a route may take a part of it along, and asks it nothing yet
     for one in ROUTES:
-        app.include_router(one.routes(cast(Any, None)))
+        app.include_router(one.routes(serving))
     made = {FOLDER / f"{name}.py": written(source) for name, source in Writer(app.openapi()).files().items()}
     stale = [path for path, text in made.items() if not path.exists() or path.read_text() != text]
     if "--check" in sys.argv and stale:

@@ -1,4 +1,4 @@
-"""What comes back. Made by docs/make_client.py from the server's OpenAPI; not to be edited."""
+"""What comes back of pages, items and events. Made by docs/make_client.py from the server's OpenAPI; not to be edited."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,8 +17,8 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """degraded: stages that were left out for want of time: retrieve.NAME, prerank, rank. said: what filters made of it. arm: of
-    the experiment, if one runs and the request is in it.
+    """degraded: stages that were left out for want of time: retrieve.NAME, prerank, rank. said: what filters made of the page.
+    arm: of the experiment, if one runs and the request is in it.
     """
 
     request_id: str
@@ -180,12 +180,3 @@ class Explanation:
     rules: list[str]
     items: list[ExplainedItem]
     reads_as: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ready:
-    """reasons: what stands against sending requests here; none where it is ready."""
-
-    ready: bool
-    generation: str
-    reasons: list[str]

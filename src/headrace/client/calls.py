@@ -11,13 +11,19 @@ from headrace.client.answers import (
     Explanation,
     Hits,
     Page,
-    Ready,
     Received,
     Similar,
     Stored,
 )
 from headrace.client.asked import Event, Wanted
 from headrace.client.connection import Connection, all_have, given
+from headrace.client.running import (
+    AllGenerations,
+    Forgotten,
+    OneExperiment,
+    Ready,
+    Said,
+)
 
 
 class Client(Connection):
@@ -138,3 +144,27 @@ class Client(Connection):
     def metrics(self) -> str:
         """Counts and latencies, for Prometheus."""
         return self._call("GET", "/metrics", str, again=True)
+
+    def generations(self) -> AllGenerations:
+        """Which generations there are, and how they fare."""
+        return self._call("GET", "/v1/generations", AllGenerations, again=True)
+
+    def reload(self) -> Said:
+        """Look at the ledger now, and follow it."""
+        return self._call("POST", "/v1/generations/reload", Said, again=False)
+
+    def shadow(self, number: int) -> Said:
+        """Let it answer silently."""
+        return self._call("POST", f"/v1/generations/{number}/shadow", Said, again=False)
+
+    def alone(self) -> Said:
+        """Let none answer silently any more."""
+        return self._call("DELETE", "/v1/generations/shadow", Said, again=True)
+
+    def experiments(self) -> list[OneExperiment]:
+        """What runs, its arms and their counts."""
+        return self._call("GET", "/v1/experiments", list[OneExperiment], again=True)
+
+    def forget(self, user_id: str) -> Forgotten:
+        """Nothing of a user is kept, shown or taken in any more."""
+        return self._call("DELETE", f"/v1/users/{quote(user_id, safe='')}", Forgotten, again=True)

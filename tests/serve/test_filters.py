@@ -1,14 +1,16 @@
+from typing import Any
+
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import booleans, fixed_dictionaries, floats, lists, sampled_from
 
 from headrace.contracts.tables import TIME
-from headrace.serve.filters import FilterRules, Wanted
+from headrace.serve.filters import FilterRules
 from headrace.serve.item_table import ItemTable
-from headrace.serve.messages import Refused
+from headrace.serve.messages import Refused, Wanted
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"item_id": "a", "categories": ["x", "y"], "price": 1.0, "colour": "red", "grams": 5, "vegan": True},
     {"item_id": "b", "categories": ["y"], "price": None, "colour": None, "grams": 7, "vegan": False},
     {"item_id": "c", "categories": [], "price": 3.5, "colour": "blue", "grams": None, "vegan": None},
@@ -73,9 +75,8 @@ def test_a_value_that_no_item_has_is_said(rules):
 
 
 def test_one_filter_is_one_text_and_a_column_that_is_gone_fits_nothing(rules):
-    first, second = (
-        rules.read({"colour": Wanted(any=values), "price": Wanted(min=1)}) for values in (["a", "b"], ["b", "a", "a"])
-    )
+    orders: tuple[list[Any], ...] = (["a", "b"], ["b", "a", "a"])
+    first, second = (rules.read({"colour": Wanted(any=values), "price": Wanted(min=1)}) for values in orders)
     assert first == second == rules.again(first.said)
     assert not rules.mask(rules.again('{"gone": {"any": ["x"]}}')).any()
 

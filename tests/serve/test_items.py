@@ -12,11 +12,13 @@ from fastapi.testclient import TestClient
 
 from headrace.cascade.run import build
 from headrace.contracts.serving import ServeConfig
+from headrace.data.importing import Columns, DataConfig, import_log
 from headrace.serve.app import create_app
 from headrace.serve.searched import Searched
 from headrace.serve.shelf import Shelf
 from tests.cascade.shop import write_rich_shop
 
+COLUMNS = Columns(events={"user_id": "customer", "item_id": "product", "at": "when"})
 USERS = [f"c{n}" for n in range(40)]
 
 
@@ -282,6 +284,16 @@ def test_a_restart_forgets_nothing_and_the_next_import_reads_the_rows(rich, tmp_
     rows = pl.concat([pl.read_parquet(file) for file in files])
     assert dict(zip(rows["item_id"], rows["available"], strict=True)) == {"p4": False, "p5": False, "late": True}
     assert rows.filter(pl.col("item_id") == "p4")["title"].to_list() == ["Product 4"]
+    together = tmp_path / "together"
+    together.mkdir()
+    (table,) = (tmp_path / "run" / "store" / "tables").glob("*/items.parquet")
+    for file in (table, *files):
+        shutil.copy(file, together / f"{file.parent.name} {file.name}")
+    settings = DataConfig(events=str(rich.parent / "events.csv"), items=str(together), columns=COLUMNS)
+    import_log(settings, {}, base=tmp_path, out=together)
+    held = pl.read_parquet(together / "items.parquet").sort("valid_from").unique("item_id", keep="last")
+    assert sorted(held.filter(~pl.col("available"))["item_id"]) == ["p4", "p5"]
+    assert len(held) == 25
     with TestClient(started(rich, tmp_path)) as client:
         assert all(not {"p4", "p5"} & set(page(client, user)) for user in USERS)
         assert not {"p4", "p5"} & set(ids(found(client, "product", n=100)))

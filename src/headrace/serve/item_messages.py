@@ -16,13 +16,15 @@ class Item(BaseModel):
 
     model_config = ConfigDict(extra="allow")
     item_id: Id = Field(examples=["mug"])
-    title: str | None = Field(None, max_length=10_000)
-    text: str | None = Field(None, max_length=_LONG)
-    categories: list[Word] | None = Field(None, max_length=1000)
-    locale: str | None = Field(None, max_length=100)
-    available: bool = Field(True, description="false: it is not recommended, found or like anything until it is true again.")
-    image: str | None = Field(None, max_length=10_000, description="Where it is: a path or an address.")
-    price: float | None = Field(None, allow_inf_nan=False)
+    title: str | None = Field(default=None, max_length=10_000)
+    text: str | None = Field(default=None, max_length=_LONG)
+    categories: list[Word] | None = Field(default=None, max_length=1000)
+    locale: str | None = Field(default=None, max_length=100)
+    available: bool = Field(
+        default=True, description="false: it is not recommended, found or like anything until it is true again."
+    )
+    image: str | None = Field(default=None, max_length=10_000, description="Where it is: a path or an address.")
+    price: float | None = Field(default=None, allow_inf_nan=False)
 
 
 _ONE, _SEVERAL = "one item", "several items"
@@ -95,14 +97,14 @@ class Search(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     query: str = Field(max_length=10_000, examples=["warm wool socks"])
-    user_id: Id | None = Field(None, description="Who asks; needed for `personal` alone.")
-    n: int = Field(10, ge=1, le=100)
-    filters: Filters | None = Field(None, description=BY_COLUMN, examples=[{"categories": {"any": ["socks"]}}])
+    user_id: Id | None = Field(default=None, description="Who asks; needed for `personal` alone.")
+    n: int = Field(default=10, ge=1, le=100)
+    filters: Filters | None = Field(default=None, description=BY_COLUMN, examples=[{"categories": {"any": ["socks"]}}])
     mode: Mode | None = Field(
         None, description="Where it is not said: hybrid if the generation has a text encoder, else lexical."
     )
-    personal: bool = Field(False, description="The ranker orders the best 100 by what is known of the user.")
-    explain: bool = Field(False, description="Say of each item which words it has and where each way of finding put it.")
+    personal: bool = Field(default=False, description="The ranker orders the best 100 by what is known of the user.")
+    explain: bool = Field(default=False, description="Say of each item which words it has and where each way of finding put it.")
 
 
 class Place(BaseModel):

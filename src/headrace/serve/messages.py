@@ -24,10 +24,10 @@ class Wanted(BaseModel):
     """Of one column of the items table. All that is said has to hold."""
 
     model_config = _STRICT
-    any: list[Value] | None = Field(None, min_length=1, max_length=1000, description="It has one of these.")
-    none: list[Value] | None = Field(None, min_length=1, max_length=1000, description="It has none of these.")
-    min: float | None = Field(None, allow_inf_nan=False, description="Of a number: at least.")
-    max: float | None = Field(None, allow_inf_nan=False, description="Of a number: at most.")
+    any: list[Value] | None = Field(default=None, min_length=1, max_length=1000, description="It has one of these.")
+    none: list[Value] | None = Field(default=None, min_length=1, max_length=1000, description="It has none of these.")
+    min: float | None = Field(default=None, allow_inf_nan=False, description="Of a number: at least.")
+    max: float | None = Field(default=None, allow_inf_nan=False, description="Of a number: at most.")
 
 
 Filters = dict[str, Wanted]

@@ -117,6 +117,22 @@ def test_a_verdict_about_a_generation_that_was_rolled_back_is_not_acted_on(run, 
     assert ledger.live_number == 3
 
 
+def test_what_was_rolled_back_is_not_promoted_again_by_the_loop(run, toml, tmp_path):
+    """Killed between promotion and result, and a server's guardrail rolled it back before it went on."""
+    folder = tmp_path / "back"
+    shutil.copytree(run, folder)
+    ledger = Generations(folder)
+    if ledger.live_number != 2:
+        ledger.promote(2, "gates passed")
+    ledger.rollback("guardrail errors: 12%")
+    (folder / "cycles" / "0002" / "result.json").unlink()
+    verdict = folder / "cycles" / "0002" / "verdict.json"
+    verdict.write_text(json.dumps(json.loads(verdict.read_text()) | {"promotes": True}))
+    second = fly(toml, folder, generations=2)[1]
+    assert second.says == "not promoted: it was live and was rolled back (guardrail errors: 12%)"
+    assert ledger.live_number == 1
+
+
 def test_another_plan_in_the_same_folder_is_refused(run, tmp_path):
     other = tmp_path / "other.toml"
     other.write_text(TOML.replace("epochs = 2", "epochs = 3"))

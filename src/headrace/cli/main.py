@@ -234,16 +234,22 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Where it listens.")] = 8765,
     log_format: Annotated[str, typer.Option(help="Lines on stderr, one an answer: text, or json for machines.")] = "text",
     anyone: Annotated[bool, typer.Option("--open", help="Listen beyond this machine though there are no keys.")] = False,
+    experiment: Annotated[Path | None, typer.Option(help="A sealed plan whose arms name generations of this run.")] = None,
+    shadow: Annotated[str | None, typer.Option(help="A generation that answers silently too: its number, or latest.")] = None,
 ) -> None:
-    """Answer over HTTP; the API's own pages are at /docs.
+    """Answer over HTTP; the API's own pages are at /docs. It follows the run's promotions and rollbacks.
 
     Example:  headrace serve runs/demo --port 8765
+
+    Example:  headrace serve runs/fly-shop --shadow latest
     """
     from headrace.cli.serving import serve_run
 
     if log_format not in ("text", "json"):
         raise typer.BadParameter(f'"{log_format}" is none of text, json.', param_hint="--log-format")
-    serve_run(run, host, port, log_format, anyone)  # type: ignore[arg-type]
+    if shadow not in (None, "latest") and not str(shadow).isdigit():
+        raise typer.BadParameter(f'"{shadow}" is neither a generation\'s number nor latest.', param_hint="--shadow")
+    serve_run(run, host, port, log_format, anyone, experiment, shadow)  # type: ignore[arg-type]
 
 
 def run() -> None:

@@ -2,14 +2,22 @@
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from headrace.cli.drawing import page
 from headrace.contracts.errors import ConfigError, MissingExtra
 
 
-def serve_run(folder: Path, host: str, port: int, log_format: Literal["text", "json"] = "text", anyone: bool = False) -> None:
-    """anyone: whoever reaches it may ask, though there are no keys."""
+def serve_run(
+    folder: Path,
+    host: str,
+    port: int,
+    log_format: Literal["text", "json"] = "text",
+    anyone: bool = False,
+    experiment: Path | None = None,
+    shadow: str | None = None,
+) -> None:
+    """anyone: whoever reaches it may ask, though there are no keys. experiment, shadow: instead of the plan's."""
     try:
         import uvicorn  # noqa: F401
     except ImportError:
@@ -22,7 +30,9 @@ def serve_run(folder: Path, host: str, port: int, log_format: Literal["text", "j
     ring = KeyRing(folder / FILE)
     check_reach(folder, host, closed=ring.closed, anyone=anyone)
     log_to_stderr(log_format)
-    listens = server(create_app(folder), host, port)
+    other: dict[str, Any] = {} if experiment is None else {"experiment": str(experiment.resolve())}
+    other |= {} if shadow is None else {"shadow": int(shadow) if shadow.isdigit() else shadow}
+    listens = server(create_app(folder, **other), host, port)
     page().print(f"{folder} answers on http://{host}:{port}/v1/recommend; try it on http://{host}:{port}/docs")
     page().print(_who(folder, ring.closed, len(ring.keys), host))
     listens.run()

@@ -4,7 +4,9 @@ import gc
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -32,16 +34,21 @@ _TURN_S = 0.001
 ROUTES = (recommend, events, items, search, explain, health, generations, experiments, users)
 
 
-def open_service(folder: Path, settings: ServeConfig | None = None, now_us: Callable[[], int] | None = None) -> Service:
-    """folder: of a finished build; what is served is logged in its `served`."""
-    return Service(open_live(folder), folder / "served", settings, now_us)
+def open_service(
+    folder: Path, settings: ServeConfig | None = None, now_us: Callable[[], int] | None = None, **other: Any
+) -> Service:
+    """folder: of a finished build; what is served is logged in its `served`. other: keys that are not as the settings say."""
+    pipeline = open_live(folder)
+    return Service(pipeline, folder / "served", replace(settings or pipeline.plan.serve, **other), now_us)
 
 
-def create_app(folder: Path, settings: ServeConfig | None = None, now_us: Callable[[], int] | None = None) -> FastAPI:
+def create_app(
+    folder: Path, settings: ServeConfig | None = None, now_us: Callable[[], int] | None = None, **other: Any
+) -> FastAPI:
     """The logs are flushed when the app shuts down, after the answers in flight."""
     torch.set_num_threads(1)  # an answer's tensors are too small for two
     sys.setswitchinterval(_TURN_S)
-    live = Live(folder, open_service(folder, settings, now_us))
+    live = Live(folder, open_service(folder, settings, now_us, **other))
     try:
         live.begin()
     except BaseException:

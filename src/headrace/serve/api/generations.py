@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from headrace.contracts.errors import HeadraceError
+from headrace.flywheel.generations import Move
 from headrace.serve.live.holder import GUARDRAIL, Live
 from headrace.serve.messages import Failed, Refused
 from headrace.serve.serving import Serving
@@ -73,13 +74,16 @@ class Watched(BaseModel):
 
 
 class AllGenerations(BaseModel):
-    """serving: the number that answers. live: the one that the ledger names; another where that one was refused or is opening."""
+    """serving: the number that answers. live: the one that the ledger names; another where that one was refused or is opening.
+
+    problem: why the ledger can't be read, if it can't."""
 
     serving: int
     live: int
     generations: list[OneGeneration]
     moves: list[Moved]
     watch: Watched | None
+    problem: str = ""
 
 
 class Said(BaseModel):
@@ -129,8 +133,11 @@ def routes(serving: Serving) -> APIRouter:
 
 
 def told(live: Live) -> AllGenerations:
-    watch, shadow = live.watch, live.shadow
-    moves = live.ledger.moves
+    watch, shadow, problem, moves = live.watch, live.shadow, "", list[Move]()
+    try:
+        moves = live.ledger.moves
+    except HeadraceError as error:
+        problem = str(error)
     return AllGenerations(
         serving=live.number, live=moves[-1].to if moves else live.number,
         generations=[
@@ -141,7 +148,7 @@ def told(live: Live) -> AllGenerations:
             for one in live.all()
         ],
         moves=[Moved(**vars(move), guardrail=move.why.startswith(GUARDRAIL)) for move in moves[-_MOVES:]],
-        watch=None if watch is None else Watched(number=watch.number, seconds_left=round(watch.left_s, 1)),
+        watch=None if watch is None else Watched(number=watch.number, seconds_left=round(watch.left_s, 1)), problem=problem,
     )  # fmt: skip
 
 

@@ -96,8 +96,11 @@ class Live:
         return self.current if found is None else self.open.by_key.get(found.generation, self.current)
 
     def all(self) -> list[Known]:
-        """Every generation of the run, in the order made."""
-        known = self.ledger.all()
+        """Every generation of the run, in the order made; where a record can't be read, what answers."""
+        try:
+            known = self.ledger.all()
+        except HeadraceError as error:
+            return [Known(self.number, self.current.generation, "live", says=str(error))]
         if not known:
             return [Known(0, self.current.generation, "live")]
         return [self._known(one) for one in known]
@@ -229,8 +232,8 @@ class Live:
         self._follow()
 
     def _cast_shadow(self, *, asked: bool = False) -> None:
-        number = self._latest() if self.shadowed == "latest" else self.shadowed
         try:
+            number = self._latest() if self.shadowed == "latest" else self.shadowed
             wanted = self.ledger.get(number) if number else None
             if wanted is not None and (wanted.key == self.current.generation or (number in self.open.refused and not asked)):
                 wanted = None

@@ -1,0 +1,76 @@
+"""What is noticed by itself, what is told over HTTP, and what a closed generation leaves."""
+
+import gc
+import time
+import weakref
+
+import pytest
+from fastapi.testclient import TestClient
+
+from headrace.contracts.serving import GuardrailConfig
+from headrace.serve.app import create_app
+from tests.serve.live.conftest import quick
+
+
+def until(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_promotion_and_a_rollback_are_noticed_and_nobody_asks_for_it(wheel, ledger, caplog):
+    caplog.set_level("INFO", "headrace.serve.live")
+    with TestClient(create_app(wheel, quick())) as client:
+        ledger.promote(2, "gates passed")
+        until(lambda: client.get("/healthz").json()["generation"] == ledger.get(2).key)
+        until(lambda: client.get("/v1/generations").json()["generations"][0]["status"] == "closed")
+        ledger.rollback("errors on the home page")
+        until(lambda: client.get("/healthz").json()["generation"] == ledger.get(1).key)
+        assert f'headrace_generation{{generation="{ledger.get(1).key}"}} 1.0' in client.get("/metrics").text
+    said = [record.getMessage() for record in caplog.records]
+    assert "generation 2 answers instead of 1 (gates passed)" in said
+    assert "generation 1 answers instead of 2 (errors on the home page)" in said
+
+
+def test_what_is_told_and_asked_over_http(wheel, ledger):
+    with TestClient(create_app(wheel, quick(reload_s=1000.0))) as client:
+        client.post("/v1/recommend", json={"user_id": "c1"})
+        assert client.post("/v1/generations/reload").json() == {"serving": 1, "says": "generation 1 answers already"}
+        done = client.post("/v1/generations/3/shadow")
+        assert done.json() == {"serving": 1, "says": "generation 3 answers silently beside 1"}
+        first, _, third = client.get("/v1/generations").json()["generations"]
+        assert (first["status"], first["answers"]["answers"], first["says"]) == ("live", 1, "made from first")
+        assert (third["status"], third["shadow"]["share"]) == ("shadow", 0.1)
+        assert client.delete("/v1/generations/shadow").status_code == 200
+        for path, status in (("9/shadow", 404), ("1/shadow", 409), ("x/shadow", 422)):
+            assert client.post(f"/v1/generations/{path}").status_code == status
+        assert client.get("/v1/experiments").json() == []
+        (wheel / "live.json").write_text("half a led")
+        refused = client.post("/v1/generations/reload")
+        assert refused.status_code == 409
+        assert "not a ledger of promotions" in refused.json()["error"]["message"]
+        assert "not a ledger of promotions" in client.get("/v1/generations").json()["problem"]
+        assert client.post("/v1/recommend", json={"user_id": "c1"}).status_code == 200
+
+
+def test_a_closed_generation_leaves_the_memory(live, ledger):
+    gc.collect()
+    gc.freeze()  # as a server does when it starts
+    old = weakref.ref(live.current), weakref.ref(live.current.cascade), weakref.ref(live.current.pipeline)
+    ledger.promote(2, "")
+    live.reload()
+    live.open.keep({live.current.generation})
+    gc.unfreeze()
+    assert [one() for one in old] == [None, None, None]
+
+
+@pytest.mark.parametrize("window_s", [0.0, 600.0])
+def test_the_one_to_go_back_to_is_kept_while_guardrails_watch(wheel, ledger, window_s):
+    app = create_app(wheel, quick(guardrails=GuardrailConfig(window_s=window_s), reload_s=1000.0))
+    with TestClient(app) as client:
+        live = app.state.serving.live
+        ledger.promote(3, "")
+        client.post("/v1/generations/reload")
+        until(lambda: len(live.open.by_key) == (2 if window_s else 1))
+        assert client.get("/v1/generations").json()["generations"][0]["status"] == ("open" if window_s else "closed")

@@ -69,8 +69,8 @@ class Pace:
         rates = self.rates
         if len(rates) < 2:
             return None
-        rows = [{"ago_s": round(at - rates[-1][0]), "rate": round(rate, 2)} for at, rate in rates]
-        across = {"field": "ago_s", "type": "quantitative", "title": "seconds ago", "axis": {"format": "d"}}
+        rows = [{"ago_s": round(rates[-1][0] - at), "rate": round(rate, 2)} for at, rate in rates]
+        across = {"field": "ago_s", "type": "quantitative", "title": "seconds ago", "scale": {"reverse": True}}
         up = {"field": "rate", "type": "quantitative", "title": "answers a second", "scale": {"zero": True}}
         return {"data": {"values": rows}, "height": 150, "mark": {"type": "line"}, "encoding": {"x": across, "y": up}}
 

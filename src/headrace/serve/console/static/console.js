@@ -25,7 +25,7 @@
     const tone = (name) => style.getPropertyValue(name).trim();
     const font = getComputedStyle(document.body).fontFamily;
     const axis = { domain: false, ticks: false, labelPadding: 8, gridColor: tone("--grid"), labelColor: tone("--quiet"),
-      titleColor: tone("--quiet"), titleFontWeight: 500, titlePadding: 10, labelFontSize: 11.5, titleFontSize: 11.5 };
+      titleColor: tone("--quiet"), titleFontWeight: 500, titlePadding: 10, tickCount: 6, labelFontSize: 11.5, titleFontSize: 11.5 };
     return {
       background: "transparent", font, view: { stroke: null }, axis,
       legend: { labelColor: tone("--quiet"), titleColor: tone("--quiet"), orient: "top", title: null, labelFontSize: 12 },

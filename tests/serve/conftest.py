@@ -6,7 +6,7 @@ import pytest
 from headrace.cascade.run import build, open_run
 from headrace.contracts.serving import ServeConfig
 from headrace.serve.service import Service
-from tests.cascade.shop import write_shop
+from tests.cascade.shop import write_rich_shop, write_shop
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +14,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished build of the small shop, made once for all tests; copy it to change it."""
     folder = tmp_path_factory.mktemp("served")
     build(write_shop(folder), folder / "run", name="shop")
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def rich(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of a shop whose items and users have features, and whose events are counted."""
+    folder = tmp_path_factory.mktemp("rich")
+    build(write_rich_shop(folder), folder / "run", name="rich")
     return folder / "run"
 
 

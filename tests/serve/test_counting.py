@@ -4,9 +4,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
-import pytest
 
-from headrace.cascade.run import build, open_run
+from headrace.cascade.run import open_run
 from headrace.contracts.rng import rng
 from headrace.contracts.serving import ServeConfig
 from headrace.contracts.tables import EVENTS, TIME
@@ -19,7 +18,6 @@ from headrace.serve.kept_states import WHO
 from headrace.serve.messages import Event
 from headrace.serve.service import Service
 from headrace.serve.state import LayeredState
-from tests.cascade.shop import write_rich_shop
 from tests.data.tables import write_tables
 
 ITEMS = {"item_id": [f"i{n}" for n in range(12)], "valid_from": [0] * 12}
@@ -94,13 +92,6 @@ def test_an_erased_user_is_counted_no_more(tmp_path):
     state.forget("u1")
     assert counting.of(["u1"]).of_users(state.numbers(["u1"]), at, 1).tolist() == [1]
     state.close()
-
-
-@pytest.fixture(scope="module")
-def rich(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("rich")
-    build(write_rich_shop(folder), folder / "run", name="rich")
-    return folder / "run"
 
 
 def test_a_served_request_carries_what_the_ranker_learned_from(rich, tmp_path):

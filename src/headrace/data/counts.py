@@ -2,9 +2,9 @@
 
     n = events with at - days <= time < at          code = 1 + floor(log2(1 + n)), at most SIZE - 1; 0 for the unknown
 
-Never an event at or after the moment, so offline, as of a past request, they are what would have been served then. Each count is
-two bisections in a sorted run of times (a user's in the history store, an item's in `ItemTimes`), all rows at once, on
-memory-mapped arrays: O(log longest run) array steps.
+Never an event at or after the moment, nor one that was received then or later (`late_times`), so offline, as of a past request,
+they are what would have been served then. Each count is two bisections in a sorted run of times (a user's in the history store,
+an item's in `ItemTimes`), all rows at once, on memory-mapped arrays: O(log longest run) array steps.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ import numpy as np
 
 from headrace.contracts.requests import Bool, History, Int32, Int64
 from headrace.data.histories import HistoryStore, bisect
+from headrace.data.late_times import LateTimes
 
 SIZE = 24  # codes: a count of four million and more is the last one
 DAY_US = 86_400_000_000
@@ -57,10 +58,11 @@ class Counting(Protocol):
 
 @dataclass(frozen=True)
 class Counts:
-    """history: times a user. items: times an item."""
+    """history: times a user. items: times an item. late: of users and items, what was received after it happened."""
 
     history: HistoryStore
     items: ItemTimes
+    late: tuple[LateTimes, LateTimes] | None = None
 
     def of_users(self, users: Int32, at_us: Int64, days: int) -> Int32:
         """[R] codes; a user out of range is unknown."""
@@ -78,13 +80,17 @@ class Counts:
         """[R], 0 for a user out of range."""
         rows = np.where((users > 0) & (users < len(self.history.events)), users, 0)
         offsets = self.history.events.offsets
-        return events_between(self.history.events.at_us, offsets[rows], offsets[rows + 1], at_us, days)
+        found = events_between(self.history.events.at_us, offsets[rows], offsets[rows + 1], at_us, days)
+        return found if self.late is None else found - self.late[0].unheard(rows, at_us, days)
 
     def events_of_items(self, items: Int32, at_us: Int64, days: int) -> Int64:
         """[R, C], 0 for an item out of range."""
         rows = np.where(self.knows(items), items, 0).ravel()
         moments, offsets = np.repeat(at_us, items.shape[1]), self.items.offsets
-        return events_between(self.items.at_us, offsets[rows], offsets[rows + 1], moments, days).reshape(items.shape)
+        found = events_between(self.items.at_us, offsets[rows], offsets[rows + 1], moments, days)
+        if self.late is not None:
+            found = found - self.late[1].unheard(rows, moments, days)
+        return found.reshape(items.shape)
 
 
 def events_between(times: Int64, start: Int64, stop: Int64, at_us: Int64, days: int) -> Int64:

@@ -26,6 +26,7 @@ from headrace.data.counts import Counts, ItemTimes
 from headrace.data.features import Features, FeaturesConfig
 from headrace.data.histories import HistoryStore
 from headrace.data.history_build import build_histories
+from headrace.data.late_times import late_of
 from headrace.data.steps import Steps, steps_between
 from headrace.data.vocabulary import Vocabulary
 
@@ -92,7 +93,8 @@ class Log:
     def counts(self) -> Counts:
         """Worked out on first use; memory-mapped beside the histories where those are."""
         need_times(self.clock, "A count over trailing days")
-        return Counts(self.store, ItemTimes.of(self.store.events, len(self.items), self.store.folder))
+        times = ItemTimes.of(self.store.events, len(self.items), self.store.folder)
+        return Counts(self.store, times, late_of(self.store, len(self.items)))
 
     def interactions(self, cut_us: int, features: Features | None = None) -> Interactions:
         """Everything strictly before the cut."""

@@ -1,6 +1,7 @@
 """Trailing counts while serving: the log's below, the online state's events above, both by their times.
 
-What is above is held in memory, without names: a user's events by a digest, an item's by its number. An erased user has no count
+What is above is held in memory, without names: a user's events by a digest, an item's by its number. An event of an item that the
+log does not know counts as the user's: the next build, which knows the item, counts it too. An erased user has no count
 from then on; in the counts of items their events stay until the server starts again, as those of the log do until the next build.
 """
 
@@ -35,9 +36,8 @@ class OnlineCounting:
     def take(self, events: pl.DataFrame) -> None:
         """Rows of the contract's table that the state has kept."""
         kept = events if self.state.positive is None else events.filter(pl.col("kind").is_in(self.state.positive))
-        kept = kept.filter(pl.col("item_id").is_in(self.state.items.keys()))
         users = [_key(digest(user)) for user in kept["user_id"].to_list()]
-        items = [self.state.items[item] for item in kept["item_id"].to_list()]
+        items = [self.state.items.get(item, 0) for item in kept["item_id"].to_list()]
         times = (kept[name].dt.timestamp("us").to_numpy() for name in ("at", "received_at"))
         self._add(np.stack([np.array(users, np.int64), np.array(items, np.int64), *times]))
 
@@ -50,7 +50,8 @@ class OnlineCounting:
     def _add(self, rows: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]") -> None:
         users, items, at_us, received_us = rows
         self.users.add(users, at_us, received_us)
-        self.items.add(items, at_us, received_us)
+        known = items > 0
+        self.items.add(items[known], at_us[known], received_us[known])
 
 
 def _key(user: bytes) -> int:

@@ -30,7 +30,9 @@ class Intake:
         self.state, self.settings, self.kinds = state, settings, kinds
 
     def take(self, events: Sequence[Event], now_us: int, *, one: bool = False) -> Received:
-        """one: it did not come as a list. Refused names the field of the first event that breaks a rule."""
+        """now_us: about now; when they were received is the state's to say. one: it did not come as a list.
+
+        Refused names the field of the first event that breaks a rule."""
         now = _EPOCH + timedelta(microseconds=now_us)
         rows = pl.DataFrame([event.model_dump() for event in events], schema=_SENT)
         if rows["kind"].has_nulls():
@@ -42,7 +44,7 @@ class Intake:
             raise Refused(field if one else f"{row}.{field}", f'is "{value}": {reason}.{hint}')
         named = pl.coalesce("event_id", pl.lit(row_ids(rows.drop("event_id"))))
         whole = rows.with_columns(event_id=named, received_at=pl.lit(now).cast(TIME)).select(EVENTS.names)
-        stored = self.state.append(whole)
+        stored = self.state.receive(whole)
         erased = ~stored & self.state.erased(whole["user_id"].to_list())
         return Received(stored=int(stored.sum()), repeated=int((~stored & ~erased).sum()), erased=int(erased.sum()))
 

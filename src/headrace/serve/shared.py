@@ -1,6 +1,5 @@
 """What a server's generations have in common: one clock, one set of counters, logs that go on, who asked what lately."""
 
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from headrace.serve.event_log import EventLog
 from headrace.serve.impressions import ImpressionLog
 from headrace.serve.live.tally import Tally
 from headrace.serve.metrics import Metrics
+from headrace.serve.moments import Moments
 from headrace.serve.recent import Recent
 from headrace.serve.state import LayeredState
 
@@ -23,7 +23,7 @@ class Shared:
         self, root: Path, settings: ServeConfig, state: LayeredState, metrics: Metrics, now_us: Callable[[], int] | None
     ):
         self.root, self.settings, self.metrics = root, settings, metrics
-        self._wall_us, self._last_us, self._lock = now_us or (lambda: time.time_ns() // 1000), 0, threading.Lock()
+        self.moments = state.moments = Moments(now_us or (lambda: time.time_ns() // 1000))
         self.recent, self.tallies = Recent(settings.recent), dict[str, Tally]()
         self.catalogue = Catalogue(state, ITEMS.schema())
         self.event_log = EventLog(
@@ -35,10 +35,8 @@ class Shared:
         )  # fmt: skip
 
     def now_us(self) -> int:
-        """Never the same twice, so that an event is either before a request or after it."""
-        with self._lock:
-            self._last_us = max(self._last_us + 1, self._wall_us())
-            return self._last_us
+        """Of a request: an event is either before it or after it."""
+        return self.moments.asked()
 
     def tally(self, generation: str) -> Tally:
         """What is known of how it fares, since this server was started."""

@@ -17,6 +17,7 @@ import copy
 import json
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -28,10 +29,11 @@ from numpy.typing import NDArray
 
 from headrace.contracts.requests import Bool, History, Int32, Int64
 from headrace.contracts.rng import mix, seed_of, stable_hash
-from headrace.contracts.tables import EVENTS
+from headrace.contracts.tables import EVENTS, TIME
 from headrace.data.log import Log
 from headrace.serve.database import DIGEST, Database, digest
 from headrace.serve.known import KnownEvents
+from headrace.serve.moments import Moments
 from headrace.serve.together import Together
 
 _SIGN = 1 << 63  # so that times before 1970 sort before those after
@@ -47,6 +49,9 @@ class OnlineState(Protocol):
 
     def append(self, events: pl.DataFrame) -> Bool:
         """Which were new and are kept; one whose id is known is left as it is."""
+
+    def receive(self, events: pl.DataFrame) -> Bool:
+        """As `append`, received now."""
 
     def history(self, users: Sequence[str], at_us: Int64, newest: int | None = None) -> History:
         """Events strictly before each moment that had also been received by then."""
@@ -68,6 +73,7 @@ class LayeredState(Database):
         super().__init__(folder, map_gb, sole=True)
         self.folder, self.changing = folder, threading.Lock()
         self.views: list[LayeredState] = []
+        self.moments = Moments(lambda: time.time_ns() // 1000)
         with self.reading() as reading:
             found = reading.get(b"tables", db=self.tables["facts"])
         self._over(log, key, stale=found != (_FORM + key).encode())
@@ -86,7 +92,7 @@ class LayeredState(Database):
         self.positive = {name for name, kind in log.kinds.items() if kind.polarity == "positive"} if log.kinds else None
         self.heard: Callable[[pl.DataFrame], None] | None = None
         self.also_below: set[bytes] = set()  # digests of events above that this log holds
-        self._together = Together(self._append_all)
+        self._together = Together(self._receive_all)
         with self.changing:
             self.views.append(self)
         if not stale:
@@ -115,36 +121,42 @@ class LayeredState(Database):
         self.stale = False
 
     def append(self, events: pl.DataFrame) -> Bool:
-        """Those of callers that come at once are one commit."""
+        with self.changing:
+            return self._append(events)
+
+    def receive(self, events: pl.DataFrame) -> Bool:
+        """As `append`, received now, whatever they say. Those of callers that come at once are one commit."""
         return self._together(events)
 
-    def _append_all(self, held: Sequence[pl.DataFrame]) -> list[Bool]:
-        new = self._append(pl.concat(held))
+    def _receive_all(self, held: Sequence[pl.DataFrame]) -> list[Bool]:
+        with self.changing, self.moments.received() as now_us:
+            received = pl.lit(now_us, pl.Int64).cast(TIME)
+            new = self._append(pl.concat(held).with_columns(received_at=received))
         return np.split(new, np.cumsum([len(events) for events in held])[:-1])
 
     def _append(self, events: pl.DataFrame) -> Bool:
-        with self.changing:
-            hashes = stable_hash(events["event_id"].to_list())
-            below = [view.known.among(hashes) for view in self.views]
-            for view, held in zip(self.views, below, strict=True):  # before any of them can read the rows
-                both = events["event_id"].filter(pl.Series(held & ~np.all(below, 0)))
-                view.also_below.update(digest(one) for one in both.to_list())
-            with self.writing(adding=True) as writing:
-                new, above = self._put(writing, events, pending=True)
-            for view, held in zip(self.views, below, strict=True):
-                if view.heard is not None:
-                    view.heard(events.filter(pl.Series(above & ~held)))
+        hashes = stable_hash(events["event_id"].to_list())
+        below = [view.known.among(hashes) for view in self.views]
+        for view, held in zip(self.views, below, strict=True):  # before any of them can read the rows
+            both = events["event_id"].filter(pl.Series(held & ~np.all(below, 0)))
+            view.also_below.update(digest(one) for one in both.to_list())
+        with self.writing(adding=True) as writing:
+            new, above = self._put(writing, events, pending=True)
+        for view, held in zip(self.views, below, strict=True):
+            if view.heard is not None:
+                view.heard(events.filter(pl.Series(above & ~held)))
         return new
 
     def newer(self) -> Iterator[tuple[bytes, int, int, int]]:
-        """All that is above the log by now: the user's digest, the item, when it happened and when it was received."""
+        """All that is above the log by now: the user's digest, the item (0: none the log knows), when it happened and when it was
+        received."""
         return self._newer(self.reading())
 
     def _newer(self, now: Any) -> Iterator[tuple[bytes, int, int, int]]:
         with now as reading:
             for key, value in reading.cursor(self.tables["newer"]):
-                item = self.items.get(value[_HEAD:].decode())
-                if item is not None and key[-DIGEST:] not in self.also_below:
+                if key[-DIGEST:] not in self.also_below:
+                    item = self.items.get(value[_HEAD:].decode(), 0)
                     happened_us = struct.unpack(">Q", key[DIGEST : DIGEST + 8])[0] - _SIGN
                     yield key[:DIGEST], item, happened_us, struct.unpack(">q", value[:8])[0]
 

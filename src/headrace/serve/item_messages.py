@@ -101,7 +101,7 @@ class Search(BaseModel):
     n: int = Field(default=10, ge=1, le=100)
     filters: Filters | None = Field(default=None, description=BY_COLUMN, examples=[{"categories": {"any": ["socks"]}}])
     mode: Mode | None = Field(
-        None, description="Where it is not said: hybrid if the generation has a text encoder, else lexical."
+        default=None, description="Where it is not said: hybrid if the generation has a text encoder, else lexical."
     )
     personal: bool = Field(default=False, description="The ranker orders the best 100 by what is known of the user.")
     explain: bool = Field(default=False, description="Say of each item which words it has and where each way of finding put it.")

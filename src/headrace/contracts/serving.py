@@ -15,7 +15,8 @@ class GuardrailConfig:
     Each holds from `least` answers, or pages, on and by the bounds of a 99% interval, and only beyond what the generation before
     it did while it answered. errors: share of answers that failed. p99_ms: which more than 1% of answers took longer than.
     click_drop: share of the predecessor's rate of clicked pages that may be lost at most; 0: not looked at. drift: by what factor
-    clicks over a calibrated ranker's expectation may move; 0: not looked at. click_wait_s: how long a page's clicks are waited for.
+    clicks over a calibrated ranker's expectation may move; 0: not looked at. click_wait_s: how long a page's clicks are waited
+    for.
     """
 
     window_s: Annotated[float, Ge(0)] = 600.0
@@ -32,10 +33,10 @@ class ServeConfig:
     """unshown_share: of candidates that were not shown, the share that is logged; `logged_p` of those rows.
 
     queue: answers that may wait to be logged; further ones are counted and not logged. rotate_s: a log file is closed at this
-    age. sync_s: how old the last commit is at most before the disk is told of it: what a power cut may take. recent: answers kept, so that a request sent again gets
-    the page it got. history: newest events a request carries; as many as a scorer reads where those are more. states_mb: memory
-    for what scorers keep of the users who asked last, so that it is not made of their whole histories again; 0: none. map_gb:
-    address space of the online state, its largest size.
+    age. sync_s: how old the last commit is at most before the disk is told of it: what a power cut may take. recent: answers
+    kept, so that a request sent again gets the page it got. history: newest events a request carries; as many as a scorer reads
+    where those are more. states_mb: memory for what scorers keep of the users who asked last, so that it is not made of their
+    whole histories again; 0: none. map_gb: address space of the online state, its largest size.
     deadline_ms: within which an answer is wanted, where the request does not say; stages that it does not leave the time for are
     left out. 0: whenever all have run. waiting: answers that may wait; further requests are turned away with 503. rate_per_s:
     requests a second that one key or address may make, rate_burst of them at once; 0: as many as come. body_mb, json_depth,

@@ -80,13 +80,16 @@ class Watched:
 
 @dataclass(frozen=True, kw_only=True)
 class AllGenerations:
-    """serving: the number that answers. live: the one that the ledger names; another where that one was refused or is opening."""
+    """serving: the number that answers. live: the one that the ledger names; another where that one was refused or is opening.
+    problem: why the ledger can't be read, if it can't.
+    """
 
     serving: int
     live: int
     generations: list[OneGeneration]
     moves: list[Moved]
     watch: Watched | None
+    problem: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

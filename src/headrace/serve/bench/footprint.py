@@ -3,6 +3,7 @@
 RSS counts a page once for each process that has it; PSS shares it among them, so only PSS may be added up over workers.
 """
 
+import os
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ _PROC = Path("/proc")
 
 @dataclass(frozen=True)
 class Footprint:
-    """ran_s: on a core since each process began. waited_s: for one, while it could have run."""
+    """ran_s: on a core since it began, in ticks of 10 ms. waited_s: for one, while it could have run; of threads that live."""
 
     processes: int
     rss_mb: float
@@ -46,8 +47,9 @@ def _of(pid: int) -> tuple[float, ...] | None:
         text = (_PROC / str(pid) / "smaps_rollup").read_text()
         files = len(list((_PROC / str(pid) / "fd").iterdir()))
         tasks = [(task / "schedstat").read_text().split() for task in (_PROC / str(pid) / "task").iterdir()]
+        user, system = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[11:13]  # threads that ended included
     except (FileNotFoundError, ProcessLookupError):
         return None
     kb = {name: float(value) for name, value in re.findall(r"^(Rss|Pss):\s+(\d+) kB$", text, re.MULTILINE)}
-    ran, waited = (sum(int(task[place]) for task in tasks) / 1e9 for place in (0, 1))
-    return kb["Rss"], kb["Pss"], files, ran, waited
+    ran_s = (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    return kb["Rss"], kb["Pss"], files, ran_s, sum(int(waited) for _, waited, _ in tasks) / 1e9

@@ -78,6 +78,7 @@ APOLLO_TORCH = Peer(
     ("apollo-torch==1.0.3", "torch==2.13.0", "numpy==2.4.6", "transformers==5.23.0", "bitsandbytes==0.50.2"),
 )
 BITSANDBYTES = Peer("bitsandbytes-0.50.2", ("bitsandbytes==0.50.2", "torch==2.13.0", "numpy==2.4.6"))
+CORNAC = Peer("cornac-3.0.1", ("cornac==3.0.1", "flask==3.1.3", "numpy==2.4.6", "scipy==1.17.1"))
 DEEPCTR_TORCH = Peer(
     # it imports requests, and doesn't say so
     "deepctr-torch-0.3.0", ("deepctr-torch==0.3.0", "requests==2.34.2", "torch==2.13.0", "numpy==2.4.6", "scikit-learn==1.9.1")

@@ -60,7 +60,7 @@ class Catalogue:
     def put(self, sent: Sequence[Row], below: Mapping[str, Row], at_us: int) -> list[bool]:
         """Which changed anything. sent: columns by name, with item_id; those that are not sent stay as they were. below: the
         build's rows of these items."""
-        with self.database.writing() as writing:
+        with self.database.writing(adding=True) as writing:
             changed = [self._put(writing, row, below.get(row["item_id"]), at_us) for row in sent]
             self._prune(writing)
         return changed

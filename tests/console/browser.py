@@ -33,6 +33,10 @@ class Opened:
             self.page.wait_for_selector("[data-drawn=yes] [data-chart] svg")
         return self.page
 
+    def dialog(self, dialog: Any) -> None:
+        self.said.append("a dialog opened")
+        dialog.dismiss()
+
     def check(self) -> None:
         """Nothing failed, nothing was blocked, nothing was asked of others, and nothing is wider than the window."""
         assert self.said == []
@@ -56,7 +60,7 @@ def opened(
     made = Opened(context.new_page(), base)
     made.page.on("console", lambda message: made.said.append(f"{message.type}: {message.text}"))
     made.page.on("pageerror", lambda error: made.said.append(f"error: {error}"))
-    made.page.on("dialog", lambda dialog: made.said.append("a dialog opened") or dialog.dismiss())
+    made.page.on("dialog", made.dialog)
     made.page.on("request", lambda asked: None if asked.url.startswith(base + "/") else made.elsewhere.append(asked.url))
     try:
         yield made

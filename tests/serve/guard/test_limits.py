@@ -1,5 +1,6 @@
 import asyncio
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -74,6 +75,13 @@ def test_brackets_in_strings_and_beside_each_other_are_not_depth(body):
 def test_other_encodings_do_not_get_round_it():
     for encoding in ("utf-16", "utf-32-le"):
         assert ask(SMALL, "POST", headers=JSON, chunks=[("[" * 100).encode(encoding)]).status == 422
+
+
+@pytest.mark.parametrize("part", [b'"\\', b'"', b'\\"', b"[]", b"{", b'"a\\'])
+def test_looking_for_depth_takes_time_with_the_bytes_not_with_their_square(part):
+    began = time.process_time()
+    too_deep(part * 500_000, 32)
+    assert time.process_time() - began < 2, "with the square it is hours"
 
 
 def depth_of(value):

@@ -1,7 +1,9 @@
 """All guards round all routes, in process."""
 
+import asyncio
 import re
 import shutil
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -10,7 +12,7 @@ from headrace.contracts.serving import ServeConfig
 from headrace.serve.app import create_app
 from headrace.serve.guard.keys import add_key
 from headrace.serve.guard.scopes import ANY, RULES, scope_of
-from tests.serve.guard.asking import ask
+from tests.serve.guard.asking import ask, asked, scope
 
 BODY = {"content-type": "application/json", "content-length": "1"}
 
@@ -98,3 +100,19 @@ def test_defaults_bound_what_comes_in():
     assert settings.cors_origins == ()
     assert settings.body_mb <= 10
     assert replace(settings, waiting=1).waiting == 1
+
+
+def test_ten_times_too_many_are_shed_and_the_next_one_is_answered(app, secret):
+    most = app.state.serving.settings.waiting
+    headers = {**BODY, "X-API-Key": secret}
+
+    async def flood():
+        asks = (asked(app, scope("POST", headers=headers), [f'{{"user_id": "c{n}"}}'.encode()]) for n in range(10 * most))
+        return await asyncio.gather(*asks)
+
+    answers = asyncio.run(flood())
+    statuses = Counter(one.status for one in answers)
+    assert statuses.keys() == {200, 503}
+    assert statuses[200] >= most
+    assert all("retry-after" in one.headers for one in answers if one.status == 503)
+    assert ask(app, "POST", "/v1/recommend", headers, [b'{"user_id": "c1"}']).status == 200

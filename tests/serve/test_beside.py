@@ -4,7 +4,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from headrace.contracts.requests import Int64
 from headrace.data.log import Log
 from headrace.serve.counting import OnlineCounting
 from headrace.serve.state import LayeredState
@@ -49,8 +48,8 @@ def above(state):
 def knows_all(state, tables, newest=None):
     """Of every user at every moment; who has the most events above has some in both layers."""
     whole = Log.from_tables(tables)
-    users, moments = (axis.ravel() for axis in np.meshgrid(np.arange(1, 13, dtype=np.int32), np.arange(CUTS[-1], LAST_US + 2)))
-    at_us: Int64 = moments.astype(np.int64)
+    moments = np.arange(CUTS[-1], LAST_US + 2)
+    users, at_us = np.repeat(np.arange(1, 13, dtype=np.int32), len(moments)), np.tile(moments, 12)
     names = [str(name) for name in whole.users.decode(users)]
     assert_same(state.history(names, at_us, newest), whole.store.as_of(users, at_us, newest))
 

@@ -69,7 +69,7 @@ def test_each_user_has_the_plan_s_arm_and_the_exposures_say_so(wheel, ledger, pl
         ("new", 3, 3 * inside.count(1)),
     ]
     assert statuses == ["arm", "live", "arm"]
-    logged = read_exposures(f"{wheel}/served/exposures/*/*.parquet")
+    logged = read_exposures(wheel / "served/exposures/*/*.parquet")
     found = exposed(sealed, logged)
     assert found.counts(sealed) == {"current": inside.count(0), "new": inside.count(1)}
     assert (found.crossovers, found.repeated) == (0, 0)

@@ -47,6 +47,7 @@ def tally(clock, *, answers=0, failed=0, slow=0, pages=0, clicked=0, expected=ma
 
 def judged(clock, mine, before=None, **settings):
     watch = Watch.of(2, GuardrailConfig(**settings), mine, before)
+    assert watch is not None
     clock.now += 100  # pages have settled
     return watch.tripped()
 
@@ -73,6 +74,7 @@ def test_lost_clicks_trip_only_beyond_the_drop_and_only_where_settled(clock):
     assert judged(clock, tally(clock, pages=1000, clicked=50)) is None, "nothing is known of a predecessor"
     assert judged(clock, tally(clock, pages=1000, clicked=50), before, click_drop=0.0) is None
     fresh = Watch.of(2, GuardrailConfig(), tally(clock, pages=1000), before)
+    assert fresh is not None
     assert fresh.tripped() is None, "their clicks may still come"
 
 
@@ -125,7 +127,9 @@ def test_a_failing_generation_is_rolled_back_once_and_stays_back(watched, ledger
     ledger.promote(3, "gates passed")
     watched.reload()
     first, third = watched._before, watched.current
-    assert told(watched).watch.number == 3
+    seen = told(watched).watch
+    assert seen is not None
+    assert seen.number == 3
     fail(third, monkeypatch, 25)
     watched._look()
     assert watched.number == ledger.live_number == 1

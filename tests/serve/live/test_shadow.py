@@ -93,7 +93,9 @@ def test_nothing_of_it_is_logged(live, shadow, wheel):
     asked(live, 5, shadow)
     until_done(shadow, 5)
     live.close()
-    assert logged_request(wheel / "served", "r1")[1] == live.current.generation
+    found = logged_request(wheel / "served", "r1")
+    assert found is not None
+    assert found[1] == live.current.generation
     live.open.by_key = {}
 
 
@@ -103,6 +105,7 @@ def test_the_newest_that_is_not_live_is_cast(wheel, ledger):
 
     live = Live(wheel, open_service(wheel, quick(shadow="latest", reload_s=1000.0)))
     live.begin()
+    assert live.shadow is not None
     assert live.shadow.candidate.generation == ledger.get(3).key
     assert [one.status for one in live.all()] == ["live", "closed", "shadow"]
     live.cast(2)

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import numpy as np
@@ -58,7 +59,8 @@ async def alternate(client, ledger, stop):
 
 def test_no_request_is_dropped_or_answered_twice_while_generations_alternate(wheel, ledger):
     app = create_app(wheel, quick(rotate_s=0.5))
-    serving, answers, stop = app.state.serving, [], asyncio.Event()
+    serving, stop = app.state.serving, asyncio.Event()
+    answers: list[Any] = []
 
     async def all_of_them():
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
@@ -82,7 +84,9 @@ def test_no_request_is_dropped_or_answered_twice_while_generations_alternate(whe
                 assert [service.names.ids[item] for item in walked.slates.items[0]] == ids(page)
     serving.close()
     for page in answers[:10]:
-        assert logged_request(wheel / "served", page["request_id"])[1] == page["generation"]
+        found = logged_request(wheel / "served", page["request_id"])
+        assert found is not None
+        assert found[1] == page["generation"]
         shown = logged_candidates(wheel / "served", page["request_id"]).filter(pl.col("stage") == "shown")
         assert shown["item_id"].to_list() == ids(page)
     logged = pl.concat(served_events(wheel / "served"))

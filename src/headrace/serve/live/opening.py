@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from headrace.cascade.answers import pages
 from headrace.cascade.run import open_run
 from headrace.flywheel.generations import Generation, Generations
@@ -34,7 +32,7 @@ def open_beside(run: Path, generation: Generation | None, first: Service) -> Ser
 def warm(service: Service) -> None:
     """Nothing of it is counted or logged."""
     known = service.pipeline.log.users.ids
-    places = np.unique(np.linspace(0, len(known) - 1, _WARMED, dtype=np.int64)) if len(known) else []
-    for number, user in enumerate(["", *(known[int(place)] for place in places)]):
+    some = known.gather_every(max(len(known) // _WARMED, 1)).head(_WARMED).to_list()
+    for number, user in enumerate(["", *some]):
         asked = Asked(f"warm {number}", str(user), service.now_us(), 0, service.cascade.slots)
         pages(service.cascade, service.names, service.walk(asked, counted=False))

@@ -20,7 +20,7 @@ def test_keys_logs_and_a_stop_in_steps(own_run, tmp_path):
     secret, gone = (add_key(own_run, name, ["read", "write"]) for name in ("website", "gone"))
     port, said = free_port(), tmp_path / "stderr"
     with said.open("w") as stderr:
-        command = [HEADRACE, "serve", str(own_run), "--port", str(port), "--host", "0.0.0.0", "--log-format", "json"]
+        command = [str(HEADRACE), "serve", str(own_run), "--port", str(port), "--host", "0.0.0.0", "--log-format", "json"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:

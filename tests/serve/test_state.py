@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import polars as pl
 import pytest
@@ -182,3 +184,35 @@ def test_it_is_there_after_a_restart_and_a_build_that_read_it_takes_it_out(table
     rebuilt.rebuild([pending])
     assert_same(rebuilt.history(["u1", "new"], np.array([200, 200])), before)
     rebuilt.close()
+
+
+def test_what_was_read_during_commits_is_read_again_as_of_the_same_moment(tables, folder):
+    """A request that came while events were being committed; and who was told that theirs are kept reads them."""
+    state = LayeredState(folder, Log.from_tables(tables), "k", map_gb=0.1)
+    read, unread, ended = [], [], threading.Event()
+
+    def asks():
+        while not ended.is_set():
+            at_us = state.moments.asked()
+            read.append((at_us, int(state.history(["new"], np.array([at_us])).lengths[0])))
+            ended.wait(0.0005)
+
+    def tells(who):
+        for number in range(25):
+            state.receive(row("new", "i3", number, f"{who} {number}"))
+            mine = int(state.history(["new"], np.array([state.moments.asked()])).lengths[0])
+            unread.extend([number] * (mine < number + 1))
+
+    asking = threading.Thread(target=asks)
+    telling = [threading.Thread(target=tells, args=(who,)) for who in "abc"]
+    for thread in (asking, *telling):
+        thread.start()
+    for thread in telling:
+        thread.join()
+    ended.set()
+    asking.join()
+    assert not unread
+    again = [int(state.history(["new"], np.array([at_us])).lengths[0]) for at_us, _ in read]
+    assert again == [length for _, length in read]
+    assert len({length for _, length in read}) > 10
+    state.close()

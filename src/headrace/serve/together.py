@@ -15,8 +15,8 @@ Done = TypeVar("Done")
 
 class _Call(Generic[Asked, Done]):
     def __init__(self, asked: Asked):
-        self.asked, self.done, self.error = asked, list[Done](), None
-        self.error: Exception | None
+        self.asked, self.done = asked, list[Done]()
+        self.error: Exception | None = None
 
 
 class Together(Generic[Asked, Done]):

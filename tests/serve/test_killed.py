@@ -31,7 +31,8 @@ def acknowledged(client, stop, into, who):
 
 
 def test_a_killed_server_loses_nothing_it_acknowledged(own_run):
-    kept, stop = [], threading.Event()
+    kept: list[dict[str, str]] = []
+    stop = threading.Event()
     with serving(own_run) as (client, server):
         writers = [threading.Thread(target=acknowledged, args=(client, stop, kept, f"c{n}")) for n in range(WRITERS)]
         for writer in writers:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 from headrace.cascade.answers import Answered
+from headrace.contracts.requests import Bool
 from headrace.serve.asked import Asked
 
 
@@ -53,7 +54,7 @@ class Recent:
             while len(self._held) > self.most:
                 self._held.popitem(last=False)
 
-    def forget(self, erased: Callable[[Sequence[str]], Sequence[bool]]) -> None:
+    def forget(self, erased: Callable[[Sequence[str]], Bool]) -> None:
         """Those of erased users; erased says of users who is."""
         with self._lock:
             held = list(self._held.values())

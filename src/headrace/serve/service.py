@@ -74,7 +74,7 @@ class Service:
         self, pipeline: Pipeline, root: Path, settings: ServeConfig | None = None, now_us: Callable[[], int] | None = None,
         *, beside: "Service | None" = None,
     ):  # fmt: skip
-        self.settings = settings or (pipeline.plan.serve if beside is None else beside.settings)
+        self.settings: ServeConfig = settings or (pipeline.plan.serve if beside is None else beside.settings)
         self.pipeline, self.root = pipeline, root
         self.kept, self._erasures = KeptStates(self.settings.states_mb), 0
         self.cascade: Cascade = accelerated(pipeline, self.settings.runtime, self._keeping)
@@ -83,14 +83,15 @@ class Service:
         self.names = Names.of(pipeline.log)
         self.codes = CodesInWords.of(self.cascade.retrievers.values(), pipeline.log, pipeline.cuts.test_us)
         self.impersonal = Impersonal(pipeline.tables.path)
-        self.metrics = Metrics(self.cascade.policy_id) if beside is None else beside.metrics
+        self.metrics: Metrics = Metrics(self.cascade.policy_id) if beside is None else beside.metrics
         self.times = StageTimes(self.metrics.stage)
         self._item_ids = ItemIds(self.names.ids)
         self.state = self._state(beside)
         try:
             self._over_state()
             shared = Shared(root, self.settings, self.state, self.metrics, now_us) if beside is None else beside.shared
-            self.shared, self.event_log, self.impressions = shared, shared.event_log, shared.impressions
+            self.shared: Shared = shared
+            self.event_log, self.impressions = shared.event_log, shared.impressions
             self.shelf = Shelf(pipeline, shared.catalogue, self.names, self.cascade.available)
             self.searched = Searched(pipeline, self.shelf)
             self.searched.ready()
@@ -246,7 +247,7 @@ class Service:
         with alone(self.root):
             record_erasure(self.pipeline.graph.store.root / ERASED, user_id, datetime.now(UTC))
         rows = forget_logged(self.root, user_id, self.state.forget(user_id))
-        self.shared.recent.forget(lambda users: self.state.erased(users).tolist())
+        self.shared.recent.forget(self.state.erased)
         return rows
 
     def _keeping(self, stage: str, built: Any, served: Any) -> Any:

@@ -13,12 +13,15 @@ from tests.serve.console.markup import check_harmless
 
 STATIC = files("headrace.serve.console").joinpath("static")
 ASKED = {"user": USER, "preference": PREFERENCE, "exclude": f"{item(1)}\n{SCRIPT}", "seed": SCRIPT}
+CHOICES = ("generation", "against", "metric", "slice", "reason", "page", "codes", "user")
 ADDRESSES = [
     *(one.LINK.url for one in PAGES),
     "/console/overview/figures",
     "/console?still=true",
     *(f"/console/explorer?{urlencode({**ASKED, 'user': user})}" for user in (USER, "u1", f"nobody{SCRIPT}", "\x00/../\x1f")),
+    *(f"{one.LINK.url}?{urlencode(dict.fromkeys(CHOICES, SCRIPT))}" for one in PAGES),
 ]
+OF_A_LEDGER = [*(one.LINK.url for one in PAGES), "/console/evaluation?generation=2&against=1", "/console/evaluation?generation=3"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,6 +36,14 @@ def test_every_page_is_harmless(client, address):
     answer = client.get(address)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "<script>document" not in answer.text
+    check_harmless(answer.text)
+
+
+@pytest.mark.parametrize("address", OF_A_LEDGER)
+def test_every_page_of_a_run_with_a_ledger_is_harmless(ledgered, address):
+    answer = ledgered.get(address)
+    assert answer.status_code == 200
     assert "<script>document" not in answer.text
     check_harmless(answer.text)
 

@@ -41,12 +41,12 @@ def routes(serving: Serving) -> APIRouter:
     @router.get("/v1/experiments", response_model=list[OneExperiment], summary="What runs, its arms and their counts")
     def experiments() -> Any:
         arms = serving.live.arms
-        return [] if arms is None else [_told(serving, arms)]
+        return [] if arms is None else [told(serving, arms)]
 
     return router
 
 
-def _told(serving: Serving, arms: Arms) -> OneExperiment:
+def told(serving: Serving, arms: Arms) -> OneExperiment:
     plan, folder = arms.plan, serving.service.root / "exposures"
     units = _units(sorted(folder.glob("*/*.parquet")), plan.experiment)
     shares = dict(zip(plan.allocation.names, plan.allocation.shares.tolist(), strict=True))

@@ -1,0 +1,103 @@
+"""The ledger told: each generation, its parent, what every gate saw and wanted to see, and each move with its reason.
+
+A gate that blocked says what it observed and the threshold it had; a required one without evidence holds a release too. Moves
+stand in the order of time, a guardrail's among them. Beside them is what runs now: an experiment's arms, a shadow, a watch.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from headrace.contracts.errors import HeadraceError
+from headrace.flywheel.generations import Generation, Move
+from headrace.serve.api.experiments import told as experiment_told
+from headrace.serve.api.generations import told
+from headrace.serve.console.charts import Spec
+from headrace.serve.console.view import Link, View
+from headrace.serve.live.holder import GUARDRAIL
+
+LINK = Link("/releases", "Releases")
+_AT_ONCE = 20
+
+
+@dataclass(frozen=True)
+class Decided:
+    """One gate's word. observed, threshold: None where there is no figure."""
+
+    gate: str
+    status: str
+    observed: float | None
+    threshold: float | None
+    reason: str
+    required: bool
+
+
+@dataclass(frozen=True)
+class Release:
+    """status: as the server has it. left: why it was rolled back from, "" where it was not."""
+
+    number: int
+    key: str
+    parent: int
+    made: str
+    status: str
+    says: str
+    left: str
+    decided: list[Decided]
+
+
+def routes(view: View) -> APIRouter:
+    router = APIRouter()
+
+    @router.get(LINK.url)
+    def releases(page: str = "1") -> Response:
+        serving = view.serving
+        live, now = serving.live, told(serving.live)
+        status = {one.number: one.status for one in now.generations}
+        try:
+            known, moves, left = live.ledger.all(), live.ledger.moves, live.ledger.left
+        except HeadraceError:
+            known, moves, left = [], [], dict[int, str]().get  # `told` says why
+        pages = max(-(-len(known) // _AT_ONCE), 1)
+        at = min(int(page), pages) if page.isascii() and page.isdecimal() and len(page) < 9 and int(page) else 1
+        newest = known[::-1][_AT_ONCE * (at - 1) : _AT_ONCE * at]
+        experiments = [] if live.arms is None else [experiment_told(serving, live.arms)]
+        return view.page(
+            "releases.html.jinja", here=LINK, now=now, experiments=experiments, moves=moves[::-1], at=at, pages=pages,
+            releases=[release(one, status.get(one.number, "closed"), left(one.number) or "") for one in newest],
+            timeline=timeline(moves), of_guardrail=lambda move: move.why.startswith(GUARDRAIL),
+        )  # fmt: skip
+
+    return router
+
+
+def release(one: Generation, status: str, left: str) -> Release:
+    decisions, required = one.verdict.get("decisions", {}), one.verdict.get("required", ())
+    decided = [_decided(gate, seen, gate in required) for gate, seen in decisions.items()]
+    return Release(one.number, one.key, one.parent, one.made, status, str(one.verdict.get("says", "")), left, decided)
+
+
+def _decided(gate: str, seen: Mapping[str, Any], required: bool) -> Decided:
+    return Decided(gate, seen["status"], seen["observed"], seen["threshold"], seen["reason"], required)
+
+
+def timeline(moves: Sequence[Move]) -> Spec | None:
+    """Which generation was live when. None before there are two moves."""
+    if len(moves) < 2:
+        return None
+    rows = [
+        {"at": one.at, "live": one.to, "move": "guardrail" if one.why.startswith(GUARDRAIL) else one.what, "why": one.why}
+        for one in moves
+    ]
+    at = {"field": "at", "type": "temporal", "title": None, "scale": {"type": "utc"}}
+    live = {"field": "live", "type": "quantitative", "title": "live generation", "axis": {"tickMinStep": 1, "format": "d"}}
+    kind = {"field": "move", "type": "nominal", "scale": {"domain": ["promote", "rollback", "guardrail"]}}
+    return {
+        "data": {"values": rows}, "height": 160, "encoding": {"x": at, "y": live},
+        "layer": [
+            {"mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 1.5, "opacity": 0.5}},
+            {"mark": {"type": "point", "tooltip": True, "opacity": 1}, "encoding": {"color": kind, "shape": kind}},
+        ],
+    }  # fmt: skip

@@ -31,6 +31,10 @@ from headrace.data.step_clock import cuts_of, held_out, step_times
 from headrace.encode.preferences import slots_of
 
 
+_COUNTS = 2
+"""Raised when trailing counts give other figures of the same log."""
+
+
 @dataclass
 class Logged:
     """One plan's log: each part is worked out when it is asked for, and found again in the store."""
@@ -125,6 +129,8 @@ class Logged:
             save_arrays(draft.path / "features.safetensors", fitted.arrays())
 
         config = {"cut_us": cut, **as_dict(settings), **self._steps}
+        if settings.count_days:
+            config["counts"] = _COUNTS
         vectors = {} if self.item_vectors is None else {"item_vectors": self.item_vectors}
         return self.graph.stage("features", make, config=config, inputs={"tables": self.tables, **vectors}, personal=True)
 

@@ -19,6 +19,7 @@ PLAN = """
 [data]
 events = "events.csv"
 items = "items.csv"
+max_quarantined = 0.05
 [features]
 item_vectors = "tfidf"
 [retrieve]
@@ -57,6 +58,8 @@ def write_hostile_shop(folder: Path) -> Path:
         for step in range(STEPS):
             for who in range(USERS):
                 rows.writerow([user(who), item((who + step) % RING), 1_700_000_000 + step * 86_400 + who * 60, "view"])
+        rows.writerow([USER, "", 1_700_000_000, "view"])
+        rows.writerow([user(1), f"x{SCRIPT}", -9_000_000_000_000, "view"])
     pl.DataFrame({
         "item_id": [item(n) for n in range(RING)], "title": [f"{n} {TITLE}" for n in range(RING)],
         "categories": [f"{SCRIPT}{n % 2}" for n in range(RING)],

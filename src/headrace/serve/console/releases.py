@@ -15,6 +15,7 @@ from headrace.flywheel.generations import Generation, Move
 from headrace.serve.api.experiments import told as experiment_told
 from headrace.serve.api.generations import told
 from headrace.serve.console.charts import Spec
+from headrace.serve.console.paging import part
 from headrace.serve.console.view import Link, View
 from headrace.serve.live.holder import GUARDRAIL
 
@@ -60,12 +61,11 @@ def routes(view: View) -> APIRouter:
             known, moves, left = live.ledger.all(), live.ledger.moves, live.ledger.left
         except HeadraceError:
             known, moves, left = [], [], dict[int, str]().get  # `told` says why
-        pages = max(-(-len(known) // _AT_ONCE), 1)
-        at = min(int(page), pages) if page.isascii() and page.isdecimal() and len(page) < 9 and int(page) else 1
-        newest = known[::-1][_AT_ONCE * (at - 1) : _AT_ONCE * at]
+        of_all = part(page, len(known), _AT_ONCE)
+        newest = known[::-1][of_all.start : of_all.stop]
         experiments = [] if live.arms is None else [experiment_told(serving, live.arms)]
         return view.page(
-            "releases.html.jinja", here=LINK, now=now, experiments=experiments, moves=moves[::-1], at=at, pages=pages,
+            "releases.html.jinja", here=LINK, now=now, experiments=experiments, moves=moves[::-1], part=of_all,
             releases=[release(one, status.get(one.number, "closed"), left(one.number) or "") for one in newest],
             timeline=timeline(moves), of_guardrail=lambda move: move.why.startswith(GUARDRAIL),
         )  # fmt: skip

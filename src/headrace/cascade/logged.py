@@ -30,7 +30,6 @@ from headrace.data.splits import Cuts
 from headrace.data.step_clock import cuts_of, held_out, step_times
 from headrace.encode.preferences import slots_of
 
-
 _COUNTS = 2
 """Raised when trailing counts give other figures of the same log."""
 

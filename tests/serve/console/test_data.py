@@ -113,7 +113,7 @@ def test_a_withdrawn_item_is_counted(ledgered):
     assert ledgered.put("/v1/items", json={"item_id": "brand new"}).status_code == 200
     after = offered(service)
     assert (after.available, after.now, after.put) == (RING, RING - 1, 1)
-    assert "1 withdrawn since the build" in seen(ledgered).text
+    assert f"of {RING} at the build, 1 withdrawn since" in seen(ledgered).text
 
 
 @pytest.mark.parametrize(

@@ -106,8 +106,8 @@ def filled(path: Path) -> list[tuple[str, str, float]]:
     rows = pl.scan_parquet(path)
     counts = rows.select(pl.len().alias(""), pl.all().count()).collect().row(0, named=True)
     total = counts.pop("")
-    types = rows.collect_schema()
-    return [(name, str(types[name]).lower(), count / total) for name, count in counts.items()] if total else []
+    types = {name: str(dtype).lower().partition("(time")[0] for name, dtype in rows.collect_schema().items()}
+    return [(name, types[name], count / total) for name, count in counts.items()] if total else []
 
 
 def offered(service: Service) -> Offered:

@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -26,7 +27,7 @@ def client(hostile_run: Path):
         yield client
 
 
-DECISIONS = {
+DECISIONS: dict[str, dict[str, Any]] = {
     "offline": {"status": "passed", "observed": 0.0123, "threshold": -0.01, "reason": f"ndcg@10 holds {SCRIPT}"},
     "calibration": {"status": "blocked", "observed": 0.312, "threshold": 0.05, "reason": "chances are off by a third"},
     "style": {"status": "no_evidence", "observed": None, "threshold": 0.2, "reason": "no explanation was written"},

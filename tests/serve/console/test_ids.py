@@ -1,4 +1,5 @@
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,10 +105,11 @@ def test_what_there_is_not(coded, values):
 def test_items_come_in_parts():
     many = SemanticIds(np.stack([np.zeros(120), np.zeros(120), np.arange(120)], 1).astype(np.int32), (1, 1, 120))
     shelf = SimpleNamespace(title=lambda n: f"t{n}", item_id=lambda n: f"i{n}")
-    shown = page_of_ids.looked_at(SimpleNamespace(shelf=shelf), CodesInWords(many, {0: []}), "0-0", "", "3")
+    service: Any = SimpleNamespace(shelf=shelf)
+    shown = page_of_ids.looked_at(service, CodesInWords(many, {0: []}), "0-0", "", "3")
     assert [row[0] for row in shown["items"]] == [f"i{n}" for n in range(100, 120)]
     assert (shown["part"].at, shown["part"].parts, shown["branches"]) == (3, 3, [])
-    above = page_of_ids.looked_at(SimpleNamespace(shelf=shelf), CodesInWords(many, {0: []}), "0", "", "1")
+    above = page_of_ids.looked_at(service, CodesInWords(many, {0: []}), "0", "", "1")
     assert (len(above["items"]), above["count_of_items"], len(above["branches"])) == (50, 120, 1)
 
 

@@ -40,7 +40,8 @@ def routes(view: View) -> APIRouter:
         choice = chosen(known, view.serving.live.number, generation, against)
         this = found.of(choice.this)
         other = None if choice.against is None else found.of(choice.against)
-        shown = {"metrics": [], "slices": [], "metric": "", "slice": "all"} if this is None else looked_at(this, metric, slice)
+        nothing: dict[str, Any] = {"metrics": [], "slices": [], "metric": "", "slice": "all"}
+        shown = nothing if this is None else looked_at(this, metric, slice)
         if this is not None and other is not None and choice.against is not None:
             names = (name(choice.this), name(choice.against))
             shown |= compared(this.rows, other.rows, names, shown["metric"], shown["slice"])

@@ -42,7 +42,7 @@ def of_calibration(curves: Sequence[Reliability]) -> Spec:
         for one in curves
         for p, y, n in zip(one.predicted, one.observed, one.rows, strict=True)
     ]
-    most = max((max(row["predicted"], row["observed"]) for row in values), default=1.0)  # type: ignore[type-var]
+    most = max((end for one in curves for end in (*one.predicted, *one.observed)), default=1.0)
     across = {"field": "predicted", "type": "quantitative", "title": "predicted", "scale": {"domain": [0, most]}}
     up = {"field": "observed", "type": "quantitative", "title": "observed", "scale": {"domain": [0, most]}}
     diagonal = {"values": [{"predicted": 0, "observed": 0}, {"predicted": most, "observed": most}]}

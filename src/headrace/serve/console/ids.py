@@ -3,6 +3,7 @@
 The codes are those its cascade reads (tiger, liger, mender); a cascade that reads none has no tree.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -49,12 +50,12 @@ def looked_at(service: Service, told: CodesInWords, asked: str, item: str, page:
     of_all = part(page, len(items) if leaves else len(following), _ITEMS if leaves else _BRANCHES)
     listed = items[of_all.start : of_all.stop] if leaves else items[:_ITEMS]
     return {
-        "trouble": trouble, "item": item, "codes": codes, "said": "-".join(map(str, codes)), "way": tree.way(codes),
+        "trouble": trouble, "item": item, "codes": codes, "said": _said(codes), "way": tree.way(codes),
         "words": ", ".join(told.words.get(codes[0], ())) if codes else "", "count_of_items": len(items), "part": of_all,
         "levels": [(level, *one) for level, one in enumerate(tree.used(ids), 1)], "all_items": int(ids.there.sum()),
         "branches": [] if leaves else [_row(service, told, one, len(items)) for one in following[of_all.start : of_all.stop]],
         "leaves": leaves, "drawn": drawn(following, told) if not leaves and len(following) > 1 else None,
-        "items": [(service.shelf.item_id(one), service.shelf.title(one), told.said(one)) for one in listed.tolist()],
+        "items": [(service.shelf.item_id(one), service.shelf.title(one), _said(ids.codes[one])) for one in listed.tolist()],
     }  # fmt: skip
 
 
@@ -74,3 +75,7 @@ def drawn(following: list[tree.Branch], told: CodesInWords) -> Spec:
         "data": {"values": rows}, "height": {"step": 20}, "mark": {"type": "bar", "tooltip": True},
         "encoding": {"y": code, "x": count},
     }  # fmt: skip
+
+
+def _said(codes: Iterable[int]) -> str:
+    return "-".join(map(str, codes))

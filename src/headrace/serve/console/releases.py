@@ -58,15 +58,15 @@ def routes(view: View) -> APIRouter:
         live, now = serving.live, told(serving.live)
         status = {one.number: one.status for one in now.generations}
         try:
-            known, moves, left = live.ledger.all(), live.ledger.moves, live.ledger.left
+            known, moves = live.ledger.all(), live.ledger.moves
         except HeadraceError:
-            known, moves, left = [], [], dict[int, str]().get  # `told` says why
+            known, moves = [], []  # `told` says why
         of_all = part(page, len(known), _AT_ONCE)
         newest = known[::-1][of_all.start : of_all.stop]
         experiments = [] if live.arms is None else [experiment_told(serving, live.arms)]
         return view.page(
             "releases.html.jinja", here=LINK, now=now, experiments=experiments, moves=moves[::-1], part=of_all,
-            releases=[release(one, status.get(one.number, "closed"), left(one.number) or "") for one in newest],
+            releases=[release(one, status.get(one.number, "closed"), live.ledger.left(one.number)) for one in newest],
             timeline=timeline(moves), of_guardrail=lambda move: move.why.startswith(GUARDRAIL),
         )  # fmt: skip
 

@@ -27,7 +27,7 @@ class Serving:
     door: Door = field(default_factory=Door)
 
     def __post_init__(self) -> None:
-        self.live.open.settle = lambda: self.answering.submit(int).result()
+        self.live.open.settle = self._idle
 
     @property
     def service(self) -> Service:
@@ -41,6 +41,10 @@ class Serving:
     @property
     def metrics(self) -> Metrics:
         return self.live.metrics
+
+    def _idle(self) -> None:
+        """Waits for the answers that stand in line."""
+        self.answering.submit(int).result()
 
     async def alone(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.answering, work, *arguments)

@@ -37,6 +37,8 @@ class ServeConfig:
     kept, so that a request sent again gets the page it got. history: newest events a request carries; as many as a scorer reads
     where those are more. states_mb: memory for what scorers keep of the users who asked last, so that it is not made of their
     whole histories again; 0: none. map_gb: address space of the online state, its largest size.
+    state: in this server's own files, or in one Redis for several servers, of which one writes_log: the events' files.
+    redis_password_file: holds the password alone; without it HEADRACE_REDIS_PASSWORD does, if there is one.
     deadline_ms: within which an answer is wanted, where the request does not say; stages that it does not leave the time for are
     left out. 0: whenever all have run. waiting: answers that may wait; further requests are turned away with 503. rate_per_s:
     requests a second that one key or address may make, rate_burst of them at once; 0: as many as come. body_mb, json_depth,
@@ -58,6 +60,10 @@ class ServeConfig:
     history: Annotated[int, Gt(0)] = 1000
     states_mb: Annotated[float, Ge(0)] = 256.0
     map_gb: Annotated[float, Gt(0)] = 16.0
+    state: Literal["lmdb", "redis"] = "lmdb"
+    redis_url: str = "redis://localhost:6379/0"
+    redis_password_file: str | None = None
+    writes_log: bool = True
     deadline_ms: Annotated[float, Ge(0)] = 0.0
     waiting: Annotated[int, Gt(0)] = 64
     rate_per_s: Annotated[float, Ge(0)] = 0.0

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+HISTORY = "history"
+"""Skipped, where the online state did not answer: the page reads what the build holds of the user, no event since."""
+
 
 @dataclass(frozen=True)
 class Asked:

@@ -27,7 +27,7 @@ from headrace.contracts.serving import ServeConfig
 from headrace.data.consent import Impersonal
 from headrace.data.forget import ERASED, erased_users, record_erasure
 from headrace.serve.accelerate import accelerated
-from headrace.serve.asked import Asked
+from headrace.serve.asked import HISTORY, Asked
 from headrace.serve.counting import OnlineCounting
 from headrace.serve.event_log import served_events
 from headrace.serve.files import alone
@@ -40,7 +40,9 @@ from headrace.serve.kept_up import KeptUp
 from headrace.serve.looked_up import LookedUp
 from headrace.serve.messages import Event, Filters, Received, Refused
 from headrace.serve.metrics import Metrics
+from headrace.serve.open_state import open_state
 from headrace.serve.recent import Assigned, Remembered
+from headrace.serve.redis_server import Unavailable
 from headrace.serve.searched import Searched
 from headrace.serve.shared import Shared
 from headrace.serve.shelf import Shelf
@@ -105,7 +107,7 @@ class Service:
         if beside is not None:
             return beside.state.beside(log, key)
         folder.mkdir(parents=True, exist_ok=True)
-        return LayeredState(folder, log, key, map_gb=self.settings.map_gb)
+        return open_state(folder, log, key, self.settings)
 
     def _over_state(self) -> None:
         """What reads the online state, once it holds what this generation lacks."""
@@ -163,7 +165,7 @@ class Service:
         started = time.perf_counter()
         with self.tally.timed(), self.metrics.stage("whole"):
             asked, walked, page = self._answered(asked, skips)
-        self.metrics.degraded(walked.skipped)
+        self.metrics.degraded(asked.skipped)
         took_s = time.perf_counter() - started
         given = Given(asked, page, self.generation, self.cascade.deterministic, assigned, walked, took_s)
         if not self.state.erased([user_id])[0]:
@@ -177,10 +179,14 @@ class Service:
         while True:
             if self.shelf.moved_us >= asked.at_us:
                 asked = replace(asked, at_us=self.now_us())
-            walked = self.walk(asked, skips)
+            try:
+                walked = self.walk(asked, skips)
+            except Unavailable:
+                asked = replace(asked, skipped=(HISTORY,))
+                continue
             page = pages(self.cascade, self.names, walked)[0][: asked.slots]
             if len(self.shelf.still(page)) == len(page):
-                return replace(asked, skipped=walked.skipped), walked, page
+                return replace(asked, skipped=(*asked.skipped, *walked.skipped)), walked, page
 
     def _expected(self, walked: Walk, slots: int) -> float:
         """The chance that something of the page is clicked, by a calibrated ranker; NaN of another, or where it had no time."""
@@ -206,7 +212,10 @@ class Service:
             name, users = None, np.zeros(1, np.int32)
             history = History(np.zeros(2, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int64))
         else:
-            history = self.state.history([asked.user_id], at_us, self._newest)
+            history = (
+                self.state.log.store.as_of(users, at_us, self._newest) if HISTORY in asked.skipped
+                else self.state.history([asked.user_id], at_us, self._newest)
+            )  # fmt: skip
         features = self.pipeline.feature_object
         if self.counting is not None:
             features = features.bound(self.counting.of([name]))

@@ -1,6 +1,5 @@
 """What a server's generations have in common: one clock, one set of counters, logs that go on, who asked what lately."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from headrace.serve.event_log import EventLog
 from headrace.serve.impressions import ImpressionLog
 from headrace.serve.live.tally import Tally
 from headrace.serve.metrics import Metrics
-from headrace.serve.moments import Moments
 from headrace.serve.recent import Recent
 from headrace.serve.state import LayeredState
 
@@ -23,7 +21,7 @@ class Shared:
         self, root: Path, settings: ServeConfig, state: LayeredState, metrics: Metrics, now_us: Callable[[], int] | None
     ):
         self.root, self.settings, self.metrics = root, settings, metrics
-        self.moments = state.moments = Moments(now_us or (lambda: time.time_ns() // 1000))
+        self.moments = state.timed(now_us)
         self.recent, self.tallies = Recent(settings.recent), dict[str, Tally]()
         self.catalogue = Catalogue(state, ITEMS.schema())
         self.event_log = EventLog(

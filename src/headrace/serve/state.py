@@ -36,8 +36,8 @@ from headrace.serve.known import KnownEvents
 from headrace.serve.moments import Moments
 from headrace.serve.together import Together
 
-_SIGN = 1 << 63  # so that times before 1970 sort before those after
-_TIMES = ("at", "received_at")
+SIGN = 1 << 63  # so that times before 1970 sort before those after
+TIMES = ("at", "received_at")
 _FORM = "2 "  # before the tables' key: rows as another version wrote them are made anew
 _HEAD = 16  # of a value, before the item's id
 _AT_ONCE = 10_000
@@ -73,7 +73,7 @@ class LayeredState(Database):
         super().__init__(folder, map_gb, sole=True)
         self.folder, self.changing = folder, threading.Lock()
         self.views: list[LayeredState] = []
-        self.moments = Moments(lambda: time.time_ns() // 1000)
+        self.moments = self.timed(None)
         with self.reading() as reading:
             found = reading.get(b"tables", db=self.tables["facts"])
         self._over(log, key, stale=found != (_FORM + key).encode())
@@ -157,7 +157,7 @@ class LayeredState(Database):
             for key, value in reading.cursor(self.tables["newer"]):
                 if key[-DIGEST:] not in self.also_below:
                     item = self.items.get(value[_HEAD:].decode(), 0)
-                    happened_us = struct.unpack(">Q", key[DIGEST : DIGEST + 8])[0] - _SIGN
+                    happened_us = struct.unpack(">Q", key[DIGEST : DIGEST + 8])[0] - SIGN
                     yield key[:DIGEST], item, happened_us, struct.unpack(">q", value[:8])[0]
 
     def close(self) -> None:
@@ -180,8 +180,7 @@ class LayeredState(Database):
     def history(self, users: Sequence[str], at_us: Int64, newest: int | None = None) -> History:
         numbers = self.numbers(users)
         below = self.log.store.as_of(numbers, at_us, newest)
-        with self.reading() as reading:
-            above = [self._since(reading, user, int(at), newest) for user, at in zip(users, at_us.tolist(), strict=True)]
+        above = self._above(users, at_us, newest)
         if not any(above):
             return below
         counts = [len(found) for found in above]
@@ -192,6 +191,15 @@ class LayeredState(Database):
         offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(users)))])
         merged = History(offsets, items[order], times[order])
         return merged if newest is None else merged.newest(newest)
+
+    def _above(self, users: Sequence[str], at_us: Int64, newest: int | None) -> list[list[tuple[int, int]]]:
+        """(item, time) of each user, newest first: of the newest at least so many, where there are."""
+        with self.reading() as reading:
+            return [self._since(reading, user, int(at), newest) for user, at in zip(users, at_us.tolist(), strict=True)]
+
+    def timed(self, now_us: Callable[[], int] | None) -> Moments:
+        self.moments = Moments(now_us or (lambda: time.time_ns() // 1000))
+        return self.moments
 
     def numbers(self, users: Sequence[str]) -> Int32:
         known = np.array([self.users.get(user, 0) for user in users], np.int32)
@@ -210,7 +218,7 @@ class LayeredState(Database):
     def _put(self, writing: Any, events: pl.DataFrame, *, pending: bool) -> tuple[Bool, Bool]:
         """Which are new to this build, and which to any. A key-value store takes one row at a time."""
         number = _next(writing, self.tables["facts"])
-        rows = events.with_columns(pl.col(_TIMES).dt.timestamp("us")).to_dicts()
+        rows = events.with_columns(pl.col(TIMES).dt.timestamp("us")).to_dicts()
         hashes = stable_hash(events["event_id"].to_list())
         new = ~self.known.among(hashes)
         above = ~np.all([view.known.among(hashes) for view in self.views], 0)
@@ -223,7 +231,7 @@ class LayeredState(Database):
             new[place] &= fresh
             above[place] &= fresh
             if above[place] and (self.positive is None or row["kind"] in self.positive):
-                key = digest(row["user_id"]) + _time(row["at"]) + name
+                key = digest(row["user_id"]) + packed_time(row["at"]) + name
                 head = struct.pack(">qQ", row["received_at"], int(hashes[place]))
                 writing.put(key, head + row["item_id"].encode(), db=self.tables["newer"])
             if pending and new[place]:
@@ -256,11 +264,11 @@ class LayeredState(Database):
         prefix = digest(user)
         found: list[tuple[int, int]] = []
         cursor = reading.cursor(self.tables["newer"])
-        inside = cursor.set_range(prefix + _time(at_us))
+        inside = cursor.set_range(prefix + packed_time(at_us))
         inside = cursor.prev() if inside else cursor.last()
         while inside and cursor.key().startswith(prefix):
             key, value = cursor.item()
-            happened_us = struct.unpack(">Q", key[DIGEST : DIGEST + 8])[0] - _SIGN
+            happened_us = struct.unpack(">Q", key[DIGEST : DIGEST + 8])[0] - SIGN
             if newest is not None and len(found) >= newest and happened_us < found[-1][1]:
                 break  # a step is read whole: which of it are the newest is not said by the keys
             item = self.items.get(value[_HEAD:].decode())
@@ -277,13 +285,13 @@ class LayeredState(Database):
         return draws
 
     def _frame(self, rows: Iterator[bytes]) -> pl.DataFrame:
-        times: Mapping[str, Any] = dict.fromkeys(_TIMES, pl.Int64)
+        times: Mapping[str, Any] = dict.fromkeys(TIMES, pl.Int64)
         found = pl.DataFrame([json.loads(row) for row in rows], schema={**EVENTS.schema(), **times}, orient="row")
         return found.cast(dict(EVENTS.schema()))  # type: ignore[arg-type]
 
 
-def _time(at_us: int) -> bytes:
-    return struct.pack(">Q", at_us + _SIGN)
+def packed_time(at_us: int) -> bytes:
+    return struct.pack(">Q", at_us + SIGN)
 
 
 def _next(reading: Any, facts: Any) -> int:

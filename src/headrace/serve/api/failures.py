@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from headrace.contracts.errors import listed, nearest
 from headrace.serve.database import Full
 from headrace.serve.messages import Failed, Problem, Refused
+from headrace.serve.redis_server import Unavailable
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {422: {"model": Failed, "description": "Which field can't be used, and why"}}
 
@@ -31,6 +32,11 @@ def handle_failures(app: FastAPI) -> None:
     @app.exception_handler(Full)
     async def full(_: Request, error: Full) -> JSONResponse:
         return _failed(Problem(field="server", message=f"has no room: {error}"), 507, {"Retry-After": "10"})
+
+    @app.exception_handler(Unavailable)
+    async def unavailable(_: Request, error: Unavailable) -> JSONResponse:
+        says = f"can't reach its online state: {error} Nothing was acknowledged; send it again."
+        return _failed(Problem(field="server", message=says), 503, {"Retry-After": "1"})
 
     @app.exception_handler(HTTPException)
     async def elsewhere(request: Request, error: HTTPException) -> JSONResponse:

@@ -21,6 +21,7 @@ import numpy as np
 
 from headrace.cascade.answers import Walk
 from headrace.contracts.rng import mix, stable_hash, uniform
+from headrace.serve.asked import HISTORY
 from headrace.serve.live.metered import Metered
 from headrace.serve.service import Given, Service
 
@@ -85,7 +86,9 @@ class Shadow:
         while (one := self._queue.get()) is not None:
             started = time.perf_counter()
             try:
-                walked = self.candidate.walk(replace(one.given.asked, skipped=()), counted=False)
+                asked = one.given.asked
+                asked = replace(asked, skipped=tuple({HISTORY} & {*asked.skipped}))
+                walked = self.candidate.walk(asked, counted=False)
             except Exception as error:  # whatever it is, it would have been an answer that a user did not get
                 self.failed = f"{type(error).__name__}: {error}"
                 log.warning("shadow %s could not answer %s", self.candidate.generation, one.given.asked.request_id, exc_info=True)

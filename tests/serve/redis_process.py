@@ -23,8 +23,9 @@ class RedisProcess:
         self.start()
 
     def start(self) -> None:
-        command = [str(PROGRAM), "--port", "0", "--unixsocket", f"{self.folder}/redis.sock", "--dir", str(self.folder),
-                   "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--logfile", f"{self.folder}/log", *self.more]  # fmt: skip
+        lies = ["--port", "0", "--unixsocket", f"{self.folder}/redis.sock", "--dir", str(self.folder)]
+        keeps = ["--save", "", "--appendonly", "yes", "--appendfsync", "always", "--logfile", f"{self.folder}/log"]
+        command = [str(PROGRAM), *lies, *keeps, *self.more]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 20
         while not self._answers():

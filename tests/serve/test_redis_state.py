@@ -119,6 +119,9 @@ def test_one_server_writes_the_log_and_a_killed_writer_writes_nothing_twice(open
     writer, other = opened("writer"), opened("other", writes_log=False)
     with pytest.raises(Occupied, match="writes_log = false"):
         opened("second")
+    shutil.copytree(tmp_path / "writer", tmp_path / "copy")
+    with pytest.raises(Occupied, match="writes_log = false"):
+        opened("copy")
     root = tmp_path / "root"
     log = EventLog(root, writer, sync_s=1000.0, rotate_s=1000.0)
     for number in range(3):

@@ -236,12 +236,17 @@ def serve(
     anyone: Annotated[bool, typer.Option("--open", help="Listen beyond this machine though there are no keys.")] = False,
     experiment: Annotated[Path | None, typer.Option(help="A sealed plan whose arms name generations of this run.")] = None,
     shadow: Annotated[str | None, typer.Option(help="A generation that answers silently too: its number, or latest.")] = None,
+    redis: Annotated[str | None, typer.Option(help="URL of the Redis that several servers share as their state.")] = None,
+    redis_password_file: Annotated[Path | None, typer.Option(help="Holds its password; else HEADRACE_REDIS_PASSWORD.")] = None,
+    log_events: Annotated[bool | None, typer.Option(help="Of those who share a Redis, one writes the event log.")] = None,
 ) -> None:
     """Answer over HTTP; the API's own pages are at /docs. It follows the run's promotions and rollbacks.
 
     Example:  headrace serve runs/demo --port 8765
 
     Example:  headrace serve runs/fly-shop --shadow latest
+
+    Example:  headrace serve runs/second --redis redis://10.0.0.7:6379/0 --no-log-events
     """
     from headrace.cli.serving import serve_run
 
@@ -249,7 +254,7 @@ def serve(
         raise typer.BadParameter(f'"{log_format}" is none of text, json.', param_hint="--log-format")
     if shadow not in (None, "latest") and not str(shadow).isdigit():
         raise typer.BadParameter(f'"{shadow}" is neither a generation\'s number nor latest.', param_hint="--shadow")
-    serve_run(run, host, port, log_format, anyone, experiment, shadow)  # type: ignore[arg-type]
+    serve_run(run, host, port, log_format, anyone, experiment, shadow, redis, redis_password_file, log_events)  # type: ignore[arg-type]
 
 
 def run() -> None:

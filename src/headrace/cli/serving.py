@@ -16,8 +16,11 @@ def serve_run(
     anyone: bool = False,
     experiment: Path | None = None,
     shadow: str | None = None,
+    redis_url: str | None = None,
+    redis_password: Path | None = None,
+    writes_log: bool | None = None,
 ) -> None:
-    """anyone: whoever reaches it may ask, though there are no keys. experiment, shadow: instead of the plan's."""
+    """anyone: whoever reaches it may ask, though there are no keys. From experiment on: instead of the plan's."""
     try:
         import uvicorn  # noqa: F401
     except ImportError:
@@ -32,6 +35,9 @@ def serve_run(
     log_to_stderr(log_format)
     other: dict[str, Any] = {} if experiment is None else {"experiment": str(experiment.resolve())}
     other |= {} if shadow is None else {"shadow": int(shadow) if shadow.isdigit() else shadow}
+    other |= {} if redis_url is None else {"state": "redis", "redis_url": redis_url}
+    other |= {} if redis_password is None else {"redis_password_file": str(redis_password)}
+    other |= {} if writes_log is None else {"writes_log": writes_log}
     listens = server(create_app(folder, **other), host, port)
     page().print(f"{folder} answers on http://{host}:{port}/v1/recommend; try it on http://{host}:{port}/docs")
     page().print(_who(folder, ring.closed, len(ring.keys), host))

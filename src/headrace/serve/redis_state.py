@@ -66,7 +66,7 @@ class RedisState(LayeredState):
         path = self.folder / "writer.id"
         if not path.is_file():
             path.write_text(uuid4().hex)
-        mine = path.read_bytes()
+        mine = f"{path.read_text()} {path.stat().st_ino}".encode()  # a copy of the folder is another server's
         self.server.ask(lambda redis: redis.set(WRITER, mine, nx=True))
         if self.server.ask(lambda redis: redis.get(WRITER)) != mine:
             says = "another server writes the event log. Set [serve] writes_log = false for this one"

@@ -1,6 +1,7 @@
 """The online state over a real Redis: the same meaning, for several servers, also when Redis is killed."""
 
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -15,12 +16,14 @@ from headrace.contracts.errors import ConfigError
 from headrace.contracts.serving import ServeConfig
 from headrace.data.log import Log
 from headrace.serve.app import create_app
+from headrace.serve.counting import OnlineCounting
 from headrace.serve.database import Occupied
 from headrace.serve.event_log import EventLog, served_events
 from headrace.serve.messages import Event
 from headrace.serve.redis_server import REST_S, Unavailable
 from headrace.serve.redis_state import RedisState
 from headrace.serve.service import Service
+from headrace.serve.state import LayeredState
 from headrace.testing.online_state import check_online_state
 from tests.data.tables import some_events, write_tables
 from tests.serve.redis_process import RedisProcess, needs_redis
@@ -263,3 +266,29 @@ def test_a_redis_that_throws_rows_away_is_refused(opened, redis, tables, tmp_pat
     client.config_set("maxmemory-policy", "allkeys-lru")
     with pytest.raises(ConfigError, match="noeviction"):
         opened("b", writes_log=False)
+
+
+def test_a_redis_that_hangs_costs_one_wait(opened, redis, monkeypatch):
+    monkeypatch.setattr("headrace.serve.redis_server._WAIT_S", 0.2)
+    state = opened("a")
+    redis.process.send_signal(signal.SIGSTOP)
+    started = time.monotonic()
+    for _ in range(20):
+        with pytest.raises(Unavailable):
+            state.history(["new"], np.array([2**62]))
+    assert 0.2 <= time.monotonic() - started < 2, "twenty waits take 4 s"
+    redis.process.send_signal(signal.SIGCONT)
+
+
+def test_trailing_counts_are_refused(opened, tables):
+    with pytest.raises(ConfigError, match="count_days"):
+        OnlineCounting(opened("a"), Log.from_tables(tables).counts)
+
+
+def test_rows_that_wait_in_the_embedded_state_are_not_left_behind(opened, tables, tmp_path):
+    (tmp_path / "a").mkdir()
+    before = LayeredState(tmp_path / "a", Log.from_tables(tables), "k", map_gb=0.1)
+    before.append(row("new", "i3", 5, "e0"))
+    before.close()
+    with pytest.raises(ConfigError, match="wait for a file"):
+        opened("a")

@@ -5,13 +5,15 @@ A stage is a function of its named inputs, its config and its revision. It never
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from headrace.artifacts.at_work import at_work
 from headrace.artifacts.store import Artifact, Draft, Store, key_of
 from headrace.contracts.errors import ArtifactError
 from headrace.contracts.manifest import Manifest
-from headrace.contracts.progress import Progress, silent
+from headrace.contracts.progress import Progress, both, silent
 
 log = logging.getLogger(__name__)
 
@@ -19,11 +21,14 @@ log = logging.getLogger(__name__)
 class Graph:
     """reused, made: which stages were found and which were worked out, by kind and name, each once, in order.
 
-    read_only: what is not there is an error. Who serves a build must not train in its stead.
+    read_only: what is not there is an error. Who serves a build must not train in its stead. Else what is under way is told
+    in the store's `.progress`, beside `progress`.
     """
 
     def __init__(self, store: Store, progress: Progress = silent, *, read_only: bool = False):
-        self.store, self.progress, self.read_only = store, progress, read_only
+        self.store, self.read_only = store, read_only
+        self._at_work = None if read_only else at_work(store.root)
+        self.progress = both(self._at_work, progress) if self._at_work else progress
         self.reused: list[str] = []
         self.made: list[str] = []
         self._open: dict[str, Artifact] = {}  # a stage asked for again is not checked byte by byte again
@@ -64,7 +69,7 @@ class Graph:
 
     def _made(self, manifest: Manifest, make: Callable[[Draft], None], label: str) -> Artifact:
         kind, key = manifest.kind, manifest.key
-        with self.store.create(manifest) as draft:
+        with self._at_work.stage(label) if self._at_work else nullcontext(), self.store.create(manifest) as draft:
             make(draft)
         made = self.store.find(kind, key)
         if made is None:

@@ -10,3 +10,13 @@ class Progress(Protocol):
 
 def silent(what: str, done: int, total: int, note: str = "") -> None:
     """The progress nobody watches."""
+
+
+def both(first: Progress, second: Progress) -> Progress:
+    """Tells two."""
+
+    def progress(what: str, done: int, total: int, note: str = "") -> None:
+        first(what, done, total, note)
+        second(what, done, total, note)
+
+    return progress

@@ -20,9 +20,9 @@ from headrace.contracts.chat import Usage
 from headrace.contracts.errors import ArtifactError
 
 FORMAT = 1
-_APPLICATION = 0x48524143  # "HRAC", by which `file` and we know our own
+APPLICATION = 0x48524143  # "HRAC", by which `file` and we know our own
 _BATCH = 256
-_CHECKSUM = 8
+CHECKSUM = 8
 _READ_AT_ONCE = 500  # below SQLite's limit on parameters, in all its versions
 
 
@@ -136,7 +136,7 @@ class AnswerCache:
         """What the completions that are kept took when they were asked, in all runs that wrote here."""
         self.flush()
         sums = ", ".join(f"total(json_extract(said, '$.usage[{place}]'))" for place in range(4))
-        text = f"SELECT CAST(substr(answer, {_CHECKSUM + 1}) AS TEXT) AS said FROM answers"
+        text = f"SELECT CAST(substr(answer, {CHECKSUM + 1}) AS TEXT) AS said FROM answers"
         with self._lock:
             calls, prompt, completion, cost = self._database.execute(f"SELECT {sums} FROM ({text})").fetchone()
         return Usage(calls=int(calls), prompt_tokens=int(prompt), completion_tokens=int(completion), cost=cost)
@@ -147,10 +147,10 @@ class AnswerCache:
             said("BEGIN IMMEDIATE")
             mark, version = said("PRAGMA application_id").fetchone()[0], said("PRAGMA user_version").fetchone()[0]
             if not said("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                said(f"PRAGMA application_id = {_APPLICATION}")
+                said(f"PRAGMA application_id = {APPLICATION}")
                 said(f"PRAGMA user_version = {FORMAT}")
                 said("CREATE TABLE answers (key BLOB PRIMARY KEY, answer BLOB NOT NULL) WITHOUT ROWID")
-            elif mark != _APPLICATION:
+            elif mark != APPLICATION:
                 raise ArtifactError(f"{self.path}: a database, but no cache of answers. Choose another file.")
             elif version != FORMAT:
                 raise ArtifactError(
@@ -161,7 +161,7 @@ class AnswerCache:
         said(f"PRAGMA synchronous = {'FULL' if self.durable else 'NORMAL'}")
 
     def _read(self, key: bytes, answer: bytes) -> Mapping[str, Any]:
-        checksum, text = answer[:_CHECKSUM], answer[_CHECKSUM:]
+        checksum, text = answer[:CHECKSUM], answer[CHECKSUM:]
         if checksum != _checksum(key, text):
             raise ArtifactError(f"{self.path}: the answer {key.hex()} is damaged. Delete the file: asking fills it again.")
         read: Mapping[str, Any] = json.loads(text)
@@ -180,4 +180,4 @@ def _parts(keys: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
 
 
 def _checksum(key: bytes, text: bytes) -> bytes:
-    return blake2b(text, digest_size=_CHECKSUM, key=key).digest()
+    return blake2b(text, digest_size=CHECKSUM, key=key).digest()

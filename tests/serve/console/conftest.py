@@ -10,13 +10,14 @@ from headrace.cascade.run import build, open_run
 from headrace.contracts.serving import ServeConfig
 from headrace.flywheel.generations import Generations
 from headrace.serve.app import create_app
-from tests.serve.console.hostile import SCRIPT, write_hostile_shop
+from tests.serve.console.hostile import SCRIPT, keep_answers, write_hostile_shop
 
 
 @pytest.fixture(scope="session")
 def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hostile")
     build(write_hostile_shop(folder), folder / "run", name="<b>shop</b>")
+    keep_answers(folder / "run" / "store" / "answers.sqlite")
     return folder / "run"
 
 

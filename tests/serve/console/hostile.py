@@ -5,6 +5,10 @@ from pathlib import Path
 
 import polars as pl
 
+from headrace.contracts.chat import Completion, Status, Usage
+from headrace.llm.cache import AnswerCache
+from headrace.llm.remembered import row_of
+
 SCRIPT = "<script>document.title='owned'</script>"
 TITLE = f'</td></script>{SCRIPT}"><img src=x onerror="document.title=1">'
 USER = f"\"'><svg onload=document.title=1>{SCRIPT}&amp;{{{{ 7 * 7 }}}}"
@@ -68,3 +72,13 @@ def write_hostile_shop(folder: Path) -> Path:
     }).write_csv(folder / "items.csv")  # fmt: skip
     (folder / "shop.toml").write_text(PLAN)
     return folder / "shop.toml"
+
+
+def keep_answers(path: Path, answers: int = 60) -> None:
+    """As a build keeps what a model answered: every second one could not be used."""
+    status: Status
+    with AnswerCache(path) as cache:
+        for n in range(answers):
+            status, why = ("unparsed", SCRIPT) if n % 2 else ("parsed", "")
+            said = Completion(f"{n} would like 100% wool {TITLE} \ud800", status, None, why)
+            cache.put(n.to_bytes(32, "big"), row_of(said, Usage(calls=1, prompt_tokens=100, completion_tokens=20, cost=0.25)))

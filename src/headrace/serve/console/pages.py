@@ -5,11 +5,11 @@ A page is a module: `LINK`, and `routes(view) -> APIRouter` with paths from `LIN
 
 from fastapi import APIRouter
 
-from headrace.serve.console import assets, data, evaluation, explorer, funnel, ids, jobs, overview, releases
+from headrace.serve.console import annotations, assets, data, evaluation, explorer, funnel, ids, jobs, overview, releases
 from headrace.serve.console.view import View
 from headrace.serve.serving import Serving
 
-PAGES = (overview, explorer, funnel, evaluation, releases, jobs, data, ids)
+PAGES = (overview, explorer, funnel, evaluation, releases, jobs, data, ids, annotations)
 
 
 def pages(serving: Serving) -> APIRouter:

@@ -1,0 +1,98 @@
+"""Caches of answers as they lie in a folder, read without being changed: which there are, and a part of what they hold.
+
+    kept(folder)  ->  files         one.rows("tea", 0, 50)  ->  answers whose text has the words
+
+A cache is opened read-only, also while another process writes to it. Looking for words passes over every answer of a file.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from headrace.contracts.chat import Usage
+from headrace.contracts.errors import ArtifactError
+from headrace.llm.cache import APPLICATION, CHECKSUM, FORMAT
+
+_SAID = f"CAST(substr(answer, {CHECKSUM + 1}) AS TEXT)"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """key: the fingerprint of the question, in hex. text: as it was said. why: what was wrong with it, "" where nothing was.
+    status "scored": how likely given continuations were, and no text."""
+
+    key: str
+    text: str
+    status: str
+    why: str
+    took: Usage
+
+
+@dataclass(frozen=True)
+class KeptFile:
+    path: Path
+
+    def count(self, words: str = "") -> int:
+        where, likes = _having(words)
+        with self._open() as database:
+            return int(database.execute(f"SELECT count(*) FROM answers{where}", likes).fetchone()[0])
+
+    def spent(self) -> Usage:
+        """On all answers of the file, in all runs."""
+        sums = ", ".join(f"total(json_extract(said, '$.usage[{place}]'))" for place in range(4))
+        with self._open() as database:
+            calls, prompt, completion, cost = database.execute(
+                f"SELECT {sums} FROM (SELECT {_SAID} AS said FROM answers)"
+            ).fetchone()
+        return Usage(calls=int(calls), prompt_tokens=int(prompt), completion_tokens=int(completion), cost=cost)
+
+    def rows(self, words: str, start: int, stop: int) -> list[Kept]:
+        """In the order of their keys, which is no order of time."""
+        where, likes = _having(words)
+        with self._open() as database:
+            found = database.execute(
+                f"SELECT key, {_SAID} FROM answers{where} ORDER BY key LIMIT ? OFFSET ?", [*likes, stop - start, start]
+            ).fetchall()
+            return [_read(key, json.loads(said)) for key, said in found]
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(sqlite3.connect(f"file:{quote(str(self.path.absolute()))}?mode=ro", uri=True, timeout=5)) as database:
+                marks = [database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+                if marks != [APPLICATION, FORMAT]:
+                    raise ArtifactError(f"{self.path}: no cache of answers of format {FORMAT}, which this version reads.")
+                yield database
+        except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
+            raise ArtifactError(f"{self.path}: can't be read as a cache of answers ({error}).") from None
+
+
+def kept(folder: Path) -> list[KeptFile]:
+    """answers.sqlite and anchors.sqlite, wherever they lie below the folder."""
+    return [KeptFile(path) for name in ("answers", "anchors") for path in sorted(folder.rglob(f"{name}.sqlite"))]
+
+
+def _having(words: str) -> tuple[str, Sequence[str]]:
+    """Every word somewhere in the answer, in any case of a-z."""
+    likes = [f"%{''.join(f'!{letter}' if letter in '!%_' else letter for letter in word)}%" for word in words.split()[:20]]
+    has = f"json_extract({_SAID}, '$.text') LIKE ? ESCAPE '!'"
+    return (" WHERE " + " AND ".join([has] * len(likes)) if likes else ""), likes
+
+
+def _read(key: bytes, row: dict[str, Any]) -> Kept:
+    if "log_prob" in row:
+        told = ", ".join(f"{value:.4g}" for value in row["log_prob"])
+        return Kept(key.hex(), f"log-probabilities: {told}", "scored", "", Usage())
+    calls, prompt, completion, cost = row.get("usage", (0, 0, 0, 0.0))
+    took = Usage(calls=calls, prompt_tokens=prompt, completion_tokens=completion, cost=cost)
+    return Kept(key.hex(), _whole(row["text"]), str(row["status"]), _whole(row["reason"]), took)
+
+
+def _whole(text: str) -> str:
+    """A model may end in half a character, which no page can hold."""
+    return text.encode("utf-8", "replace").decode()

@@ -7,9 +7,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from headrace.artifacts.at_work import at_work
 from headrace.cascade.run import build
 from tests.console.browser import CHROMIUM, FLAGS
-from tests.serve.console.hostile import USER, user, write_hostile_shop
+from tests.serve.console.hostile import TITLE, USER, keep_answers, user, write_hostile_shop
 
 HEADRACE = Path(sys.executable).parent / "headrace"
 
@@ -30,6 +31,8 @@ def base(browser, tmp_path_factory: pytest.TempPathFactory):
     """The address of a server over the shop whose titles and ids are markup, with some traffic behind it."""
     folder = tmp_path_factory.mktemp("browsed")
     build(write_hostile_shop(folder), folder / "run", name="shop")
+    keep_answers(folder / "run" / "store" / "answers.sqlite")
+    at_work(folder / "run" / "store")(f"rank {TITLE}", 3, 12, "loss 0.512")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{(port := free.getsockname()[1])}"

@@ -61,9 +61,14 @@ def test_a_later_process_of_the_same_number_is_another(tmp_path):
 
 
 def test_at_most_five_writes_a_second_and_the_last_word_is_not_lost(tmp_path, monkeypatch):
-    writes = []
+    writes: list[float] = []
     kept = AtWork._write
-    monkeypatch.setattr(AtWork, "_write", lambda self: (writes.append(time.monotonic()), kept(self)))
+
+    def counted(self):
+        writes.append(time.monotonic())
+        kept(self)
+
+    monkeypatch.setattr(AtWork, "_write", counted)
     told = AtWork(tmp_path / FOLDER)
     for done in range(2000):
         told("epochs", done, 2000)

@@ -29,7 +29,7 @@ def test_who_may_only_read_makes_nothing_and_names_the_stage(tmp_path, other):
 
 def test_what_is_under_way_is_told_in_the_store(tmp_path, monkeypatch):
     monkeypatch.setattr("headrace.artifacts.at_work._APART_S", 0.0)
-    heard, seen = [], []
+    heard, seen = list[tuple[object, ...]](), list[object]()
     graph = Graph(Store(tmp_path), lambda *told: heard.append(told))
 
     def make(draft):

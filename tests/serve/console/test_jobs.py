@@ -1,6 +1,7 @@
 import json
 import os
 import socket
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def test_nothing_goes_on(client):
 def test_a_build_is_shown_while_it_goes_on(client, store, monkeypatch):
     monkeypatch.setattr("headrace.artifacts.at_work._APART_S", 0.0)
     graph = Graph(store)
-    pages = []
+    pages: list[Any] = []
 
     def make(draft):
         graph.progress(f"epochs {SCRIPT}", 30, 120, f"loss 0.5 {SCRIPT}")

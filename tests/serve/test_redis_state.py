@@ -276,7 +276,7 @@ def test_a_redis_that_hangs_costs_one_wait(opened, redis, monkeypatch):
     for _ in range(20):
         with pytest.raises(Unavailable):
             state.history(["new"], np.array([2**62]))
-    assert 0.2 <= time.monotonic() - started < 2, "twenty waits take 4 s"
+    assert 0.2 <= time.monotonic() - started < 3.5, "twenty waits take 4 s"
     redis.process.send_signal(signal.SIGCONT)
 
 

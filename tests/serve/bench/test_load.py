@@ -30,7 +30,7 @@ def test_requests_leave_at_their_rate_and_not_when_answers_come():
 
     sent = loaded(slow, traffic(recommend=1), 200, 0.5)
     assert 60 < len(sent) < 140, "a Poisson count of 100"
-    assert np.median([one.took_s for one in sent]) < 0.45, "nobody waited for the one before"
+    assert np.median([one.took_s for one in sent]) < 2, "nobody waited for the one before: in a line it would be 15 s"
 
 
 def test_a_wait_of_the_client_counts_as_latency():

@@ -61,7 +61,7 @@ def test_who_trickles_headers_is_let_go_and_others_are_not():
             began = time.monotonic()
             for byte in ASK:
                 slow[1].write(bytes([byte]))
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.1)
                 if slow[0].at_eof():
                     break
             gave_up = time.monotonic() - began
@@ -77,7 +77,7 @@ def test_who_trickles_headers_is_let_go_and_others_are_not():
 
     gave_up, left, answers = asyncio.run(tried())
     assert left == (b"", b"")
-    assert gave_up < 0.3 + 0.4
+    assert gave_up < 2, "all of it takes 3.5 s"
     assert all(b"200 OK" in one and b"done" in one for one in answers), "an answer may take longer than a request"
 
 

@@ -111,3 +111,4 @@ def test_work_goes_on_where_nothing_can_be_written(tmp_path):
     told = AtWork(tmp_path / "file" / FOLDER)
     with told.stage("rank"):
         told("rank", 1, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

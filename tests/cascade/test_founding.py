@@ -121,7 +121,7 @@ def test_no_label_is_read_for_states(pipeline, monkeypatch):
     monkeypatch.setattr(shown, "labels_of", refused)
     monkeypatch.setattr(type(pipeline), "stopping", refused)
     monkeypatch.setattr(layer_search, "search", refused)
-    founding(pipeline, Decay(), "CR0")
+    assert len(founding(pipeline, Decay(), "CR0").user_ids) == 78
 
 
 def test_it_survives_the_folder_and_another_starts_from_its_block(pipeline, made, tmp_path):

@@ -7,7 +7,6 @@ here. Rows carry ids, not numbers, so the next generation reads them with its ow
 
 Several builds may be open at once over one upper layer (`beside`), each with what its own log holds left out of it. An event is
 above as long as the log of one of them lacks it; when a build is closed, what all that stay open have read is taken out.
-
 Keys sort by user and time, so the newest events before a moment are one seek and a walk back. Cost O(log events + events read).
 A user who was erased has no history in either layer and no number, and nothing of theirs is taken in any more: what the build
 below still holds of them is not looked at.

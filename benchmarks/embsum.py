@@ -28,8 +28,8 @@ from headrace.methods.rank.embsum import EmbSum, EmbSumConfig
 from headrace.nn.seeded import seeded
 from headrace.objectives.listwise import ListwiseChoice
 from headrace.objectives.summary import WithSummary
-from headrace.serve.accelerate import SCORE, USER, ScorerSessions
-from headrace.serve.export import export_score, export_user
+from headrace.serve.scorers.accelerate import SCORE, USER, ScorerSessions
+from headrace.serve.scorers.export import export_score, export_user
 
 USERS, CANDIDATES = 64, 8
 WHOLE = EmbSumConfig()

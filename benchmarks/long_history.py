@@ -45,10 +45,10 @@ from headrace.nn.fields import FieldShapes
 from headrace.nn.long_history import LongHistoryScorer
 from headrace.nn.seeded import seeded
 from headrace.objectives.long_choice import LongConfig
-from headrace.serve.accelerate import SCORE, USER, ScorerSessions
-from headrace.serve.export import export_score, export_user
-from headrace.serve.kept_states import WHO, KeptStates
-from headrace.serve.kept_up import KeptUp
+from headrace.serve.scorers.accelerate import SCORE, USER, ScorerSessions
+from headrace.serve.scorers.export import export_score, export_user
+from headrace.serve.scorers.kept_states import WHO, KeptStates
+from headrace.serve.scorers.kept_up import KeptUp
 
 ITEMS, SYMBOLS, DIM, CANDIDATES, TIMED_OF_FULL = 20_000, 64, 32, 1000, 100
 LENGTHS, ROUNDS, CALLS = (1000, 10_000, 50_000), 3, 300

@@ -30,8 +30,8 @@ from headrace.contracts.rng import rng
 from headrace.encode.reading.reader import Reader
 from headrace.methods.rank.spar import SPAR, SPARConfig
 from headrace.nn.seeded import seeded
-from headrace.serve.accelerate import SCORE, USER, ScorerSessions
-from headrace.serve.export import export_score, export_user
+from headrace.serve.scorers.accelerate import SCORE, USER, ScorerSessions
+from headrace.serve.scorers.export import export_score, export_user
 
 ITEMS, WORDS, CANDIDATES, READ, ROUNDS, CALLS = 2000, 1500, 1000, 100, 7, 200
 ARMS = {

@@ -28,13 +28,13 @@ from headrace.cascade.run import planned
 from headrace.contracts.rng import rng
 from headrace.contracts.tables import ITEMS
 from headrace.encode.tfidf import Tfidf, TfidfConfig
-from headrace.serve.catalogue import Catalogue
-from headrace.serve.database import Database
-from headrace.serve.item_messages import Search
-from headrace.serve.search import search
-from headrace.serve.searched import Searched
+from headrace.serve.catalogue.kept import Catalogue
+from headrace.serve.catalogue.messages import Search
+from headrace.serve.catalogue.search import search
+from headrace.serve.catalogue.searched import Searched
+from headrace.serve.catalogue.shelf import Shelf
 from headrace.serve.service import Service
-from headrace.serve.shelf import Shelf
+from headrace.serve.state.database import Database
 
 QUERIES, WORDS, PUT = 500, 30_000, 1000
 SIZES = (10_000, 100_000)

@@ -31,8 +31,8 @@ from benchmarks.jitter import lateness, ran_and_waited_s, sleeping
 from benchmarks.record import record
 from headrace.cascade.answers import pages, walk
 from headrace.cascade.run import open_run
-from headrace.serve.accelerate import accelerated
 from headrace.serve.asked import Asked
+from headrace.serve.scorers.accelerate import accelerated
 from headrace.serve.service import Service
 
 ANSWERS, WARM = 2000, 100

@@ -13,8 +13,8 @@ from headrace.cascade.summaries import load_summaries
 from headrace.cli.main import app
 from headrace.contracts.serving import ServeConfig
 from headrace.methods.rank.embsum import EmbSum
-from headrace.serve.accelerate import ScorerSessions, accelerated
 from headrace.serve.explain import explain
+from headrace.serve.scorers.accelerate import ScorerSessions, accelerated
 from headrace.serve.service import Service
 from tests.cascade.shop import write_rich_shop
 

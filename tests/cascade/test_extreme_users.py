@@ -7,8 +7,8 @@ import pytest
 from headrace.cascade.run import planned
 from headrace.contracts.rng import rng
 from headrace.contracts.serving import ServeConfig
-from headrace.serve import kept_up
 from headrace.serve.messages import Event
+from headrace.serve.scorers import kept_up
 from headrace.serve.service import Service
 from tests.cascade.shop import RING, write_rich_shop
 

@@ -6,7 +6,7 @@ import pytest
 from headrace.cascade.plan import plan_from, read_toml
 from headrace.cascade.run import planned
 from headrace.contracts.errors import ConfigError
-from headrace.serve.accelerate import ScorerSessions, accelerated
+from headrace.serve.scorers.accelerate import ScorerSessions, accelerated
 from tests.cascade.shop import write_rich_shop
 
 RANK = """

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from headrace.cascade.run import planned
-from headrace.serve.accelerate import ScorerSessions, accelerated
+from headrace.serve.scorers.accelerate import ScorerSessions, accelerated
 from tests.cascade.shop import write_rich_shop
 
 RANK = """

@@ -8,7 +8,7 @@ from headrace.nn.long_history import LongHistoryScorer, TargetHeads
 from headrace.nn.seeded import seeded
 from headrace.objectives.choice import learned_choice
 from headrace.objectives.long_choice import LongConfig
-from headrace.serve.export import export_score, export_user
+from headrace.serve.scorers.export import export_score, export_user
 from headrace.testing import check_batches, check_objective, check_scorer
 from tests.methods.examples import SIZES, VECTORS, featured, inputs
 

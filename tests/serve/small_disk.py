@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from headrace.contracts.serving import ServeConfig
 from headrace.serve.app import create_app
-from headrace.serve.event_log import served_events
+from headrace.serve.logs.events import served_events
 from tests.serve.test_app import bought
 
 BALLAST = 2_500_000

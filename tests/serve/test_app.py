@@ -16,8 +16,8 @@ import pytest
 
 from headrace.cascade.run import open_run
 from headrace.contracts.tables import EVENTS
-from headrace.serve.event_log import served_events
-from headrace.serve.impressions import logged_request
+from headrace.serve.logs.events import served_events
+from headrace.serve.logs.impressions import logged_request
 
 HEADRACE = Path(sys.executable).parent / "headrace"
 

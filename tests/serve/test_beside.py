@@ -5,10 +5,10 @@ import polars as pl
 import pytest
 
 from headrace.data.log import Log
-from headrace.serve.counting import OnlineCounting
-from headrace.serve.state import LayeredState
+from headrace.serve.state.counting import OnlineCounting
+from headrace.serve.state.layered import LayeredState
 from tests.data.tables import some_events, write_tables
-from tests.serve.test_state import LAST_US, N_EVENTS, assert_same, events_of, row, split
+from tests.serve.state.test_layered import LAST_US, N_EVENTS, assert_same, events_of, row, split
 
 CUTS = (10, 20, 30)
 

@@ -8,9 +8,9 @@ import pytest
 from headrace.cascade.run import build, open_run
 from headrace.contracts.serving import ServeConfig
 from headrace.data.foundation import USER
-from headrace.serve.accelerate import ScorerSessions, TowerSession, accelerated
 from headrace.serve.asked import Asked
 from headrace.serve.messages import Event
+from headrace.serve.scorers.accelerate import ScorerSessions, TowerSession, accelerated
 from headrace.serve.service import Service
 from tests.cascade.fed_shop import DAY_US, START_US, write_fed_shop
 

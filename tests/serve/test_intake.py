@@ -5,8 +5,8 @@ from headrace.data.log import Log
 from headrace.data.settings import DataConfig
 from headrace.serve.intake import Intake
 from headrace.serve.messages import Event, Refused
-from headrace.serve.moments import Moments
-from headrace.serve.state import LayeredState
+from headrace.serve.state.layered import LayeredState
+from headrace.serve.state.moments import Moments
 from tests.data.tables import some_events, write_tables
 
 NOW_US = 1_770_000_000_000_000

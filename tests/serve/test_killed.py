@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from headrace.serve.event_log import served_events
+from headrace.serve.logs.events import served_events
 from tests.serve.test_app import bought, items, serving
 
 WRITERS, ENOUGH = 4, 60

@@ -12,9 +12,9 @@ from headrace.contracts.serving import ServeConfig
 from headrace.data.counts import DAY_US
 from headrace.data.event_parts import part_paths
 from headrace.serve.asked import Asked
-from headrace.serve.event_log import served_events
-from headrace.serve.kept_states import WHO
+from headrace.serve.logs.events import served_events
 from headrace.serve.messages import Event
+from headrace.serve.scorers.kept_states import WHO
 from headrace.serve.service import Service
 from tests.cascade.shop import RING, write_rich_shop
 

@@ -8,7 +8,7 @@ from headrace.cascade.run import build, open_run
 from headrace.contracts.serving import ServeConfig
 from headrace.serve.app import create_app
 from headrace.serve.explain import explain
-from headrace.serve.impressions import logged_request
+from headrace.serve.logs.impressions import logged_request
 from headrace.serve.messages import Refused
 from headrace.serve.service import Service
 from tests.cascade.shop import write_rich_shop

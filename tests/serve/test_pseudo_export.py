@@ -8,8 +8,8 @@ from headrace.contracts.training import TrainConfig
 from headrace.encode.semantic_ids.anchors import Anchors
 from headrace.encode.semantic_ids.ids import told_apart
 from headrace.methods.prerank.gpl import GPL, GPLConfig
-from headrace.serve.accelerate import SCORE, USER
-from headrace.serve.export import export_score, export_user
+from headrace.serve.scorers.accelerate import SCORE, USER
+from headrace.serve.scorers.export import export_score, export_user
 from headrace.train.trainer import train
 from tests.methods.prerank.impressions import some_impressions
 from tests.methods.prerank.test_two_tower import SMALL, learned

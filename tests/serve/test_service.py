@@ -12,7 +12,7 @@ from headrace.data.consent import Impersonal
 from headrace.data.rank_inputs import candidate_batch, user_batch
 from headrace.serve.asked import Asked
 from headrace.serve.explain import explain
-from headrace.serve.impressions import logged_candidates, logged_request
+from headrace.serve.logs.impressions import logged_candidates, logged_request
 from headrace.serve.messages import Event, Refused
 from headrace.serve.service import Service
 from tests.data.tables import write_tables

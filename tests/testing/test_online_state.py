@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from headrace.data.log import Log
-from headrace.serve.state import LayeredState
+from headrace.serve.state.layered import LayeredState
 from headrace.testing.online_state import check_online_state
 from tests.data.tables import some_events, write_tables
 

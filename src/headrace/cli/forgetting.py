@@ -37,6 +37,6 @@ def forget_user(run: Path, user: str) -> None:
 def _from_served(served: Path, user: str, map_gb: float) -> dict[str, int]:
     if not served.is_dir():
         return {}
-    from headrace.serve.forgetting import forget_served
+    from headrace.serve.logs.forgetting import forget_served
 
     return forget_served(served, user, map_gb=map_gb)

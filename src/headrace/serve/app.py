@@ -28,6 +28,7 @@ from headrace.serve.live.flights import Aboard
 from headrace.serve.live.holder import Live
 from headrace.serve.service import Service
 from headrace.serve.serving import Serving
+from headrace.serve.workers.seat import ALONE, Seat
 
 _TURN_S = 0.001
 """How long the log's thread may hold the interpreter while an answer waits for it; 5 ms by default."""
@@ -35,20 +36,30 @@ ROUTES = (recommend, events, items, search, explain, health, generations, experi
 
 
 def open_service(
-    folder: Path, settings: ServeConfig | None = None, now_us: Callable[[], int] | None = None, **other: Any
+    folder: Path,
+    settings: ServeConfig | None = None,
+    now_us: Callable[[], int] | None = None,
+    *,
+    seat: Seat = ALONE,
+    **other: Any,
 ) -> Service:
     """folder: of a finished build; what is served is logged in its `served`. other: keys that are not as the settings say."""
     pipeline = open_live(folder)
-    return Service(pipeline, folder / "served", replace(settings or pipeline.plan.serve, **other), now_us)
+    return Service(pipeline, folder / "served", replace(settings or pipeline.plan.serve, **other), now_us, seat=seat)
 
 
 def create_app(
-    folder: Path, settings: ServeConfig | None = None, now_us: Callable[[], int] | None = None, **other: Any
+    folder: Path,
+    settings: ServeConfig | None = None,
+    now_us: Callable[[], int] | None = None,
+    *,
+    seat: Seat = ALONE,
+    **other: Any,
 ) -> FastAPI:
     """The logs are flushed when the app shuts down, after the answers in flight."""
     torch.set_num_threads(1)  # an answer's tensors are too small for two
     sys.setswitchinterval(_TURN_S)
-    live = Live(folder, open_service(folder, settings, now_us, **other))
+    live = Live(folder, open_service(folder, settings, now_us, seat=seat, **other))
     try:
         live.begin()
     except BaseException:

@@ -8,10 +8,10 @@ from headrace.cascade.answers import Walk, steps
 from headrace.cascade.reads_as import said_of
 from headrace.encode.preferences import read
 from headrace.serve.asked import Asked
-from headrace.serve.impressions import logged_candidates, logged_request
+from headrace.serve.logs.impressions import logged_candidates, logged_request
 from headrace.serve.messages import ExplainedItem, Explanation, StageScore
-from headrace.serve.recent import Remembered
 from headrace.serve.service import Service
+from headrace.serve.state.recent import Remembered
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

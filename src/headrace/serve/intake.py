@@ -16,7 +16,7 @@ from headrace.data.row_ids import row_ids
 from headrace.data.settings import DataConfig, kind_of_all
 from headrace.data.sources import ROW
 from headrace.serve.messages import Event, Received, Refused
-from headrace.serve.state import OnlineState
+from headrace.serve.state.layered import OnlineState
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ANY_ITEM = pl.DataFrame()  # the tables' valid_from may be the first time an item was seen, which an earlier event only moves

@@ -26,27 +26,28 @@ from headrace.contracts.requests import History, Requests
 from headrace.contracts.serving import ServeConfig
 from headrace.data.consent import Impersonal
 from headrace.data.forget import ERASED, erased_users, record_erasure
-from headrace.serve.accelerate import accelerated
 from headrace.serve.asked import HISTORY, Asked
-from headrace.serve.counting import OnlineCounting
-from headrace.serve.event_log import served_events
-from headrace.serve.files import alone
-from headrace.serve.forgetting import forget_logged
+from headrace.serve.catalogue.searched import Searched
+from headrace.serve.catalogue.shelf import Shelf
 from headrace.serve.guard.deadline import StageTimes
-from headrace.serve.impressions import Impression, ItemIds
 from headrace.serve.intake import Intake
-from headrace.serve.kept_states import WHO, KeptStates, number_of
-from headrace.serve.kept_up import KeptUp
-from headrace.serve.looked_up import LookedUp
+from headrace.serve.logs.events import served_events
+from headrace.serve.logs.files import alone
+from headrace.serve.logs.forgetting import forget_logged
+from headrace.serve.logs.impressions import Impression, ItemIds
 from headrace.serve.messages import Event, Filters, Received, Refused
 from headrace.serve.metrics import Metrics
-from headrace.serve.open_state import open_state
-from headrace.serve.recent import Assigned, Remembered
-from headrace.serve.redis_server import Unavailable
-from headrace.serve.searched import Searched
+from headrace.serve.scorers.accelerate import accelerated
+from headrace.serve.scorers.kept_states import WHO, KeptStates, number_of
+from headrace.serve.scorers.kept_up import KeptUp
+from headrace.serve.scorers.looked_up import LookedUp
 from headrace.serve.shared import Shared
-from headrace.serve.shelf import Shelf
-from headrace.serve.state import LayeredState
+from headrace.serve.state.counting import OnlineCounting
+from headrace.serve.state.layered import LayeredState
+from headrace.serve.state.opening import open_state
+from headrace.serve.state.recent import Assigned, Remembered
+from headrace.serve.state.redis_server import Unavailable
+from headrace.serve.workers.seat import ALONE, Seat
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,12 @@ class Service:
     """root: where served logs and the online state lie. settings: the plan's [serve] if None. now_us: the clock, UTC, µs.
 
     beside: another that is open on the same folder, whose settings, clock, counters, logs and online state it goes on with.
+    seat: which of the processes that serve the folder this one is.
     """
 
     def __init__(
         self, pipeline: Pipeline, root: Path, settings: ServeConfig | None = None, now_us: Callable[[], int] | None = None,
-        *, beside: "Service | None" = None,
+        *, beside: "Service | None" = None, seat: Seat = ALONE,
     ):  # fmt: skip
         self.settings: ServeConfig = settings or (pipeline.plan.serve if beside is None else beside.settings)
         self.pipeline, self.root = pipeline, root
@@ -88,10 +90,10 @@ class Service:
         self.metrics: Metrics = Metrics(self.cascade.policy_id) if beside is None else beside.metrics
         self.times = StageTimes(self.metrics.stage)
         self._item_ids = ItemIds(self.names.ids)
-        self.state = self._state(beside)
+        self.state = self._state(beside, seat)
         try:
             self._over_state()
-            shared = Shared(root, self.settings, self.state, self.metrics, now_us) if beside is None else beside.shared
+            shared = Shared(root, self.settings, self.state, self.metrics, now_us, seat) if beside is None else beside.shared
             self.shared: Shared = shared
             self.event_log, self.impressions = shared.event_log, shared.impressions
             self.shelf = Shelf(pipeline, shared.catalogue, self.names, self.cascade.available)
@@ -102,12 +104,12 @@ class Service:
             raise
         self.tally = shared.tally(self.generation)
 
-    def _state(self, beside: "Service | None") -> LayeredState:
+    def _state(self, beside: "Service | None", seat: Seat) -> LayeredState:
         log, key, folder = self.pipeline.log, self.pipeline.tables.key, self.root / "state"
         if beside is not None:
             return beside.state.beside(log, key)
         folder.mkdir(parents=True, exist_ok=True)
-        return open_state(folder, log, key, self.settings)
+        return open_state(folder, log, key, self.settings, seat)
 
     def _over_state(self) -> None:
         """What reads the online state, once it holds what this generation lacks."""

@@ -5,22 +5,29 @@ from pathlib import Path
 
 from headrace.contracts.serving import ServeConfig
 from headrace.contracts.tables import ITEMS
-from headrace.serve.catalogue import Catalogue
-from headrace.serve.event_log import EventLog
-from headrace.serve.impressions import ImpressionLog
+from headrace.serve.catalogue.kept import Catalogue
 from headrace.serve.live.tally import Tally
+from headrace.serve.logs.events import EventLog
+from headrace.serve.logs.impressions import ImpressionLog
 from headrace.serve.metrics import Metrics
-from headrace.serve.recent import Recent
-from headrace.serve.state import LayeredState
+from headrace.serve.state.layered import LayeredState
+from headrace.serve.state.recent import Recent
+from headrace.serve.workers.seat import Seat
 
 
 class Shared:
     """state: of the first generation; those that follow are opened beside it, on the same database."""
 
     def __init__(
-        self, root: Path, settings: ServeConfig, state: LayeredState, metrics: Metrics, now_us: Callable[[], int] | None
+        self,
+        root: Path,
+        settings: ServeConfig,
+        state: LayeredState,
+        metrics: Metrics,
+        now_us: Callable[[], int] | None,
+        seat: Seat,
     ):
-        self.root, self.settings, self.metrics = root, settings, metrics
+        self.root, self.settings, self.metrics, self.seat = root, settings, metrics, seat
         self.moments = state.timed(now_us)
         self.recent, self.tallies = Recent(settings.recent), dict[str, Tally]()
         self.catalogue = Catalogue(state, ITEMS.schema())

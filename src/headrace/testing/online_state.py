@@ -8,7 +8,7 @@ import polars as pl
 
 from headrace.contracts.requests import Bool, Int64
 from headrace.contracts.tables import EVENTS, TIME
-from headrace.serve.state import OnlineState
+from headrace.serve.state.layered import OnlineState
 from headrace.testing.expect import expect, expect_equal
 
 _CALLERS, _SAME = 8, 20

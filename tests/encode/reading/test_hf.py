@@ -7,8 +7,8 @@ from torch.testing import assert_close
 
 from headrace.contracts.errors import DataError, MissingExtra
 from headrace.encode.reading.reader import Reader, ReaderConfig
-from headrace.serve.accelerate import SCORE, USER, ScorerSessions
-from headrace.serve.export import export_score, export_user
+from headrace.serve.scorers.accelerate import SCORE, USER, ScorerSessions
+from headrace.serve.scorers.export import export_score, export_user
 from headrace.testing import check_scorer, check_stored
 from tests.encode.reading.scorers import SMALL, TEXTS, learned
 from tests.encode.reading.tiny_encoders import MAKERS

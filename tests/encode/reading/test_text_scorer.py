@@ -11,8 +11,8 @@ from headrace.contracts.requests import Requests
 from headrace.contracts.training import TrainConfig
 from headrace.data.rank_inputs import user_batch
 from headrace.encode.reading.text_scorer import TextConfig
-from headrace.serve.accelerate import SCORE, USER, ScorerSessions
-from headrace.serve.export import export_score, export_user
+from headrace.serve.scorers.accelerate import SCORE, USER, ScorerSessions
+from headrace.serve.scorers.export import export_score, export_user
 from headrace.testing import check_batches, check_objective, check_scorer
 from headrace.testing.examples import HOUR_US, history_of
 from headrace.train.trainer import train

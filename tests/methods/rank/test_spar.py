@@ -18,8 +18,8 @@ from headrace.encode.reading.poly import mean_entropy
 from headrace.encode.reading.reader import ReaderConfig
 from headrace.methods.rank.spar import SPAR, SPARConfig
 from headrace.nn.seeded import seeded
-from headrace.serve.accelerate import SCORE, USER, ScorerSessions
-from headrace.serve.export import export_score, export_user
+from headrace.serve.scorers.accelerate import SCORE, USER, ScorerSessions
+from headrace.serve.scorers.export import export_score, export_user
 from headrace.testing import check_batches, check_objective, check_scorer
 from headrace.testing.examples import HOUR_US, history_of, some_candidates, some_requests
 from headrace.train.trainer import train

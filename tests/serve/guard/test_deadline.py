@@ -8,7 +8,7 @@ from headrace.cascade.answers import answer, walk
 from headrace.cascade.sparing import ORDER
 from headrace.serve.explain import explain
 from headrace.serve.guard.deadline import Deadline, StageTimes
-from headrace.serve.impressions import logged_request
+from headrace.serve.logs.impressions import logged_request
 from headrace.serve.service import Service
 
 RETRIEVERS = ("retrieve.popularity", "retrieve.itemknn", "retrieve.sasrec")

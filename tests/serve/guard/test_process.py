@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from headrace.serve.guard.keys import add_key, revoke_key
-from headrace.serve.impressions import logged_request
+from headrace.serve.logs.impressions import logged_request
 from tests.serve.test_app import free_port
 
 HEADRACE = Path(sys.executable).parent / "headrace"

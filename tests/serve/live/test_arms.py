@@ -11,7 +11,7 @@ from headrace.flywheel.experiment.plan import read_plan
 from headrace.flywheel.experiment.reading import read_exposures
 from headrace.flywheel.experiment.record import record_path, start, write
 from headrace.serve.app import create_app
-from headrace.serve.forgetting import forget_served
+from headrace.serve.logs.forgetting import forget_served
 from tests.serve.live.conftest import quick
 
 PLAN = """

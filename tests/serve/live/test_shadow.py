@@ -92,7 +92,7 @@ def test_a_share_is_asked_and_a_request_sent_again_is_not(live, ledger):
 
 
 def test_nothing_of_it_is_logged(live, shadow, wheel):
-    from headrace.serve.impressions import logged_request
+    from headrace.serve.logs.impressions import logged_request
 
     asked(live, 5, shadow)
     until_done(shadow, 5)

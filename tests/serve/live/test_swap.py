@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from headrace.serve.app import create_app
-from headrace.serve.event_log import served_events
-from headrace.serve.impressions import logged_candidates, logged_request
+from headrace.serve.logs.events import served_events
+from headrace.serve.logs.impressions import logged_candidates, logged_request
 from headrace.serve.messages import Event
 from tests.serve.live.conftest import AT_S, SERVED, quick
 

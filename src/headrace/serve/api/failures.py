@@ -11,9 +11,9 @@ from pydantic import BaseModel, Tag
 from starlette.exceptions import HTTPException
 
 from headrace.contracts.errors import listed, nearest
-from headrace.serve.database import Full
 from headrace.serve.messages import Failed, Problem, Refused
-from headrace.serve.redis_server import Unavailable
+from headrace.serve.state.database import Full
+from headrace.serve.state.redis_server import Unavailable
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {422: {"model": Failed, "description": "Which field can't be used, and why"}}
 

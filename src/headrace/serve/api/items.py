@@ -6,12 +6,12 @@ from fastapi import APIRouter, Path, Query
 from starlette.convertors import Convertor, register_url_convertor
 
 from headrace.serve.api.failures import PROBLEMS
-from headrace.serve.item_messages import Alike, Deleted, Described, Items, Similar, Stored
-from headrace.serve.items import delete, described, put, unknown
+from headrace.serve.catalogue.messages import Alike, Deleted, Described, Items, Similar, Stored
+from headrace.serve.catalogue.put import delete, described, put, unknown
+from headrace.serve.catalogue.similar import similar
 from headrace.serve.messages import Failed
 from headrace.serve.service import Service
 from headrace.serve.serving import Serving
-from headrace.serve.similar import similar
 
 
 class _Any(Convertor[str]):

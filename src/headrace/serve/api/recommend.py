@@ -9,12 +9,12 @@ from starlette.background import BackgroundTask
 
 from headrace.cascade.sparing import never
 from headrace.serve.api.failures import PROBLEMS
+from headrace.serve.catalogue.short_pages import said_of_filters
 from headrace.serve.guard.deadline import Deadline
 from headrace.serve.messages import Ask, Page, Shown
-from headrace.serve.recent import Assigned
 from headrace.serve.service import Given, Service
 from headrace.serve.serving import Serving
-from headrace.serve.short_pages import said_of_filters
+from headrace.serve.state.recent import Assigned
 
 
 def routes(serving: Serving) -> APIRouter:

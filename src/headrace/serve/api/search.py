@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from headrace.serve.api.failures import PROBLEMS
-from headrace.serve.item_messages import Hits, Search
-from headrace.serve.search import search
+from headrace.serve.catalogue.messages import Hits, Search
+from headrace.serve.catalogue.search import search
 from headrace.serve.serving import Serving
 
 

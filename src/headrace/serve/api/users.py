@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
 from headrace.serve.api.failures import PROBLEMS
-from headrace.serve.kept_states import number_of
+from headrace.serve.scorers.kept_states import number_of
 from headrace.serve.serving import Serving
 
 UserId = Annotated[str, Path(max_length=10_000)]

@@ -13,8 +13,8 @@ from headrace.contracts.errors import ConfigError
 from headrace.flywheel.experiment.assignment import OUTSIDE, assign
 from headrace.flywheel.experiment.plan import ExperimentPlan, read_plan
 from headrace.flywheel.experiment.record import Record, opened, record_path
-from headrace.serve.recent import Assigned
 from headrace.serve.service import Service
+from headrace.serve.state.recent import Assigned
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from headrace.serve.live.guardrails import Watch, seconds_since
 from headrace.serve.live.open_ones import OpenOnes
 from headrace.serve.live.shadow import Shadow
 from headrace.serve.metrics import Metrics
-from headrace.serve.recent import Assigned
 from headrace.serve.service import Given, Service
+from headrace.serve.state.recent import Assigned
 
 log = logging.getLogger(__name__)
 

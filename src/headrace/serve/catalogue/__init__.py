@@ -1,0 +1,1 @@
+"""What was said of items since the build: put, withdrawn, filtered, searched."""

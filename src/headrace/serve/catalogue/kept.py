@@ -1,0 +1,180 @@
+"""What was said of items while serving: put, changed, withdrawn, deleted. It outlives generations and is every process's.
+
+    items      digest of the id -> the item as it stands: its row, since when, and when it could be shown and when not
+    changes    number -> digest: which items changed, in order, so that a process follows what another took in
+    item_rows  number -> the row as of then, until it is in a file (`write_items`)
+
+Each put is one transaction. Whoever asks for changes after it is acknowledged gets them, in any process: a look at one counter
+where there are none. What is put stands above the build's row until it is put again. A deleted item is kept as deleted, also one
+that no generation knows: the next may.
+"""
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from headrace.serve.logs.files import alone, write_by_day
+from headrace.serve.state.database import Database, digest
+
+Row = dict[str, Any]
+_NEXT = b"next change"
+_CHANGES = 100_000
+"""Kept; a process that lags behind further reads all items anew."""
+_MOVES = 100
+"""Of an item, how many times of coming and going are kept: an answer of long before them is not worked out again as it was."""
+_ROWS_A_FILE = 50_000
+
+
+@dataclass(frozen=True)
+class Kept:
+    """row: the contract's columns and further ones, whole; empty of a deleted item. at_us: since when. moves: (when, whether it
+    may be shown from then on), oldest first."""
+
+    item_id: str
+    row: Row
+    at_us: int
+    deleted: bool
+    moves: tuple[tuple[int, bool], ...]
+
+    @property
+    def shown(self) -> bool:
+        return not self.deleted and bool(self.row["available"])
+
+    def shown_at(self, at_us: int) -> bool | None:
+        """None: nothing had been said of it by then."""
+        return next((shown for moved_us, shown in reversed(self.moves) if moved_us < at_us), None)
+
+
+class Catalogue:
+    """database: where the online state is. schema: of the item rows written, the newest generation's."""
+
+    def __init__(self, database: Database, schema: pl.Schema):
+        self.database, self.schema = database, schema
+
+    def put(self, sent: Sequence[Row], below: Mapping[str, Row], at_us: int) -> list[bool]:
+        """Which changed anything. sent: columns by name, with item_id; those that are not sent stay as they were. below: the
+        build's rows of these items."""
+        with self.database.writing(adding=True) as writing:
+            changed = [self._put(writing, row, below.get(row["item_id"]), at_us) for row in sent]
+            self._prune(writing)
+        return changed
+
+    def delete(self, item_id: str, below: Row | None, at_us: int) -> bool:
+        """Whether it was there: False for one that was deleted before."""
+        with self.database.writing() as writing:
+            before = self._get(writing, item_id)
+            if before is not None and before.deleted:
+                return False
+            row = below if before is None else before.row
+            shown = (row is not None and row["available"]) if before is None else before.shown
+            at_us = at_us if before is None else max(at_us, before.at_us + 1)
+            moves = () if before is None else before.moves
+            if row is not None:
+                self._log(writing, {**row, "available": False}, at_us)
+            self._keep(writing, Kept(item_id, {}, at_us, True, (*moves, (at_us, False)) if shown or not moves else moves))
+            self._prune(writing)
+        return True
+
+    def get(self, item_id: str) -> Kept | None:
+        with self.database.reading() as reading:
+            return self._get(reading, item_id)
+
+    @property
+    def stamp(self) -> int:
+        """Changes so far, by this process or another."""
+        with self.database.reading() as reading:
+            return self._next(reading)
+
+    def since(self, stamp: int) -> tuple[int, list[Kept]]:
+        """The stamp now, and the items that changed after the one given. stamp -1: all that were ever put."""
+        items, changes = self.database.tables["items"], self.database.tables["changes"]
+        with self.database.reading() as reading:
+            now = self._next(reading)
+            if now == stamp:
+                return now, []
+            cursor = reading.cursor(changes)
+            first = struct.unpack(">Q", cursor.key())[0] if cursor.first() else now
+            if stamp < first:
+                return now, [_kept(value) for _, value in reading.cursor(items)]
+            cursor.set_range(struct.pack(">Q", stamp))
+            names = dict.fromkeys(value for _, value in cursor)
+            return now, [_kept(reading.get(name, db=items)) for name in names]
+
+    def write_items(self, root: Path) -> int:
+        """Rows that wait, into files of the contract's table: items/DAY/NUMBER.parquet. Rows written.
+
+        A file that was written when the process died is written again under the same name."""
+        done, table = 0, self.database.tables["item_rows"]
+        with alone(root):
+            while True:
+                with self.database.reading() as reading:
+                    waiting = list(islice(reading.cursor(table), _ROWS_A_FILE))
+                if not waiting:
+                    return done
+                rows = _frame([json.loads(value) for _, value in waiting], self.schema)
+                write_by_day(root / "items", rows, "valid_from", f"{int.from_bytes(waiting[0][0], 'big'):016d}")
+                with self.database.writing() as writing:
+                    for key, _ in waiting:
+                        writing.delete(key, db=table)
+                self.database.sync()
+                done += len(waiting)
+
+    def _put(self, writing: Any, sent: Row, below: Row | None, at_us: int) -> bool:
+        before = self._get(writing, sent["item_id"])
+        blank = dict.fromkeys(name for name in self.schema if name != "valid_from") | {"available": True}
+        if before is None:
+            old, shown = below, bool(below and below["available"])
+        else:
+            old, shown = None if before.deleted else before.row, before.shown
+        row = {**blank, **(old or {}), **sent}
+        if row == old:
+            return False
+        at_us = at_us if before is None else max(at_us, before.at_us + 1)
+        moves = () if before is None else before.moves
+        if row["available"] != shown:
+            moves = (*moves, (at_us, row["available"]))[-_MOVES:]
+        self._log(writing, row, at_us)
+        self._keep(writing, Kept(sent["item_id"], row, at_us, False, moves))
+        return True
+
+    def _get(self, reading: Any, item_id: str) -> Kept | None:
+        found = reading.get(digest(item_id), db=self.database.tables["items"])
+        return None if found is None else _kept(found)
+
+    def _keep(self, writing: Any, kept: Kept) -> None:
+        name, number = digest(kept.item_id), self._next(writing)
+        writing.put(name, json.dumps(vars(kept)).encode(), db=self.database.tables["items"])
+        writing.put(struct.pack(">Q", number), name, db=self.database.tables["changes"])
+        writing.put(_NEXT, struct.pack(">Q", number + 1), db=self.database.tables["facts"])
+
+    def _log(self, writing: Any, row: Row, at_us: int) -> None:
+        """Numbered as the change is, so that a file's name never comes again."""
+        value = json.dumps({**row, "valid_from": at_us}).encode()
+        writing.put(struct.pack(">Q", self._next(writing)), value, db=self.database.tables["item_rows"])
+
+    def _next(self, reading: Any) -> int:
+        found = reading.get(_NEXT, db=self.database.tables["facts"])
+        return struct.unpack(">Q", found)[0] if found else 0
+
+    def _prune(self, writing: Any) -> None:
+        cursor, last = writing.cursor(self.database.tables["changes"]), self._next(writing) - _CHANGES
+        while last > 0 and cursor.first() and struct.unpack(">Q", cursor.key())[0] < last:
+            cursor.delete()
+
+
+def _kept(value: bytes) -> Kept:
+    found = json.loads(value)
+    return Kept(**{**found, "moves": tuple((at_us, shown) for at_us, shown in found["moves"])})
+
+
+def _frame(rows: Sequence[Row], schema: pl.Schema) -> pl.DataFrame:
+    """Of this schema, whatever further columns the rows were put with: files of one folder have to be read as one table."""
+    held = {name: pl.Int64() if dtype.is_temporal() else dtype for name, dtype in schema.items()}
+    found = pl.DataFrame([{name: row.get(name) for name in held} for row in rows], schema=held, orient="row")
+    return found.cast({name: dtype for name, dtype in schema.items() if dtype.is_temporal()})

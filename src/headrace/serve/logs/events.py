@@ -1,0 +1,69 @@
+"""Served events as files of the contract's table: events/DAY/NUMBER.parquet, written beside and renamed.
+
+An event is in the online state before it is acknowledged and in a file soon after. A file is named by the number of its first
+event, so one that was written when the process died is written again under the same name, and no event is in two.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import polars as pl
+
+from headrace.contracts.errors import ArtifactError
+from headrace.serve.logs.files import alone, write_by_day
+from headrace.serve.state.database import Full
+from headrace.serve.state.layered import LayeredState
+
+log = logging.getLogger(__name__)
+
+
+class EventLog:
+    """root: of the served logs. A thread syncs the state every sync_s and writes what waits every rotate_s. beside: writes what
+    waits beside events."""
+
+    def __init__(
+        self, root: Path, state: LayeredState, *, sync_s: float, rotate_s: float, beside: Callable[[], object] = lambda: None
+    ):
+        self.root, self.state, self._sync_s, self._rotate_s = root, state, sync_s, rotate_s
+        self.beside = beside
+        self._stop, self._writing = threading.Event(), threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="event log", daemon=True)
+        self._thread.start()
+
+    def write(self) -> int:
+        """All that waits; events written."""
+        self.beside()
+        done = 0
+        with self._writing, alone(self.root):
+            while True:
+                keys, events = self.state.pending()
+                if not keys:
+                    return done
+                write_by_day(self.root / "events", events, "received_at", f"{int.from_bytes(keys[0], 'big'):016d}")
+                self.state.written(keys)
+                done += len(keys)
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.write()
+
+    def _run(self) -> None:
+        due_s = time.monotonic() + self._rotate_s
+        while not self._stop.wait(self._sync_s):
+            try:
+                self.state.sync()
+                if time.monotonic() >= due_s:
+                    due_s = time.monotonic() + self._rotate_s
+                    self.write()
+            except (OSError, ArtifactError, Full):  # a full disk: what waits stays where it is, and is tried again
+                log.exception("%s: events wait to be written", self.root)
+
+
+def served_events(root: Path) -> Iterator[pl.DataFrame]:
+    """Every file, oldest first."""
+    for path in sorted((root / "events").glob("*/*.parquet")):
+        yield pl.read_parquet(path)

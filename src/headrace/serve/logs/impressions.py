@@ -1,0 +1,245 @@
+"""What was shown and what was not, for training and for judging other policies: the contract's tables.
+
+    requests/DAY/NAME.parquet      one row an answer, with the seed and all that was asked: enough to work it out again
+    candidates/DAY/NAME.parquet    stage "shown" (with position and propensity), "considered" (scored by the ranker), "recalled"
+    exposures/DAY/NAME.parquet     who was answered by which arm of an experiment, once a file
+
+Every shown item is there (logged_p 1). Of the others a share is, by a hash of request and item, so a row's being there says
+nothing about its score: weigh it by 1 / logged_p. `scores` holds every score that an item was given, by stage.
+An answer puts its arrays in a bounded queue and goes on; a thread makes rows and files of them. When the queue is full the answer
+is counted as dropped and not logged. What is queued or in an open file (`rotate_s`) is lost with the process. Who was erased when
+a file is written is not in it.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from headrace.cascade.answers import Walk
+from headrace.contracts.errors import ArtifactError
+from headrace.contracts.requests import Bool, Int32, Int64
+from headrace.contracts.rng import mix, stable_hash, uniform
+from headrace.contracts.tables import CANDIDATES, EXPOSURES, REQUESTS, TIME
+from headrace.serve.asked import Asked
+from headrace.serve.logs.files import alone, write_by_day
+from headrace.serve.state.recent import Assigned
+
+log = logging.getLogger(__name__)
+
+_ROWS = 512  # answers a file at most
+_AT_ONCE = 8
+_LOOKS_EVERY_S = 0.2
+_MORE: dict[str, Any] = {
+    "slots": pl.Int32(), "excluded": pl.List(pl.String), "skipped": pl.List(pl.String), "filters": pl.String(),
+}  # fmt: skip
+Count = Callable[[str, int], None]
+Frames = tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]
+"""Of some answers: requests, candidates, exposures."""
+
+
+class ItemIds:
+    """Of a generation, by item number, and what they are drawn by."""
+
+    def __init__(self, ids: Sequence[str]):
+        self.ids, self.keys = np.array(ids, object), stable_hash(list(ids))
+
+
+@dataclass(frozen=True)
+class Impression:
+    """generation: whose answer it is, and in whose numbers. assigned: the arm of an experiment that gave it."""
+
+    asked: Asked
+    generation: str
+    ids: ItemIds
+    walked: Walk
+    assigned: Assigned | None = None
+
+
+class ImpressionLog:
+    """count: told ("written" | "dropped" | "erased", answers). erased: of users, who was."""
+
+    def __init__(
+        self, root: Path, *, share: float, waiting: int, rotate_s: float, count: Count,
+        erased: Callable[[Sequence[str]], Bool],
+    ):  # fmt: skip
+        self.root, self.share, self.rotate_s, self.count, self.erased = root, share, rotate_s, count, erased
+        self._queue: queue.Queue[Impression] = queue.Queue(waiting)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="impression log", daemon=True)
+        self._thread.start()
+
+    def put(self, impression: Impression) -> None:
+        """Never waits."""
+        try:
+            self._queue.put_nowait(impression)
+        except queue.Full:
+            self.count("dropped", 1)
+
+    def close(self) -> None:
+        """After the last answer: what waits is written."""
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        """It looks by itself, so that no answer has to wake it, and makes a few answers' rows at a time: none waits long."""
+        made: list[Frames] = []
+        closes_at, ended = 0.0, False
+        while not ended:
+            ended = self._ended.wait(_LOOKS_EVERY_S)
+            while held := self._waiting():
+                closes_at = closes_at if made else time.monotonic() + self.rotate_s
+                made.append((requests_of(held), self.candidates(held), exposures_of(held)))
+                if len(made) * _AT_ONCE >= _ROWS:
+                    self._write(made)
+                    made = []
+            if made and (ended or time.monotonic() >= closes_at):
+                self._write(made)
+                made = []
+
+    def _waiting(self) -> list[Impression]:
+        """A few of those that wait, the oldest first."""
+        return [self._queue.get_nowait() for _ in range(min(self._queue.qsize(), _AT_ONCE))]
+
+    def _write(self, made: Sequence[Frames]) -> None:
+        requests, candidates, exposures = (pl.concat(frames) for frames in zip(*made, strict=True))
+        name = f"{requests['at'].dt.timestamp('us')[0]:020d}"
+        try:
+            with alone(self.root):
+                gone = pl.Series(self.erased(requests["user_id"].to_list()))
+                if gone.any():
+                    self.count("erased", int(gone.sum()))
+                    candidates = candidates.join(requests.filter(gone), on="request_id", how="anti", maintain_order="left")
+                    exposures = exposures.join(requests.filter(gone), on="request_id", how="anti", maintain_order="left")
+                    requests = requests.filter(~gone)
+                write_by_day(self.root / "candidates", candidates, "at", name)
+                if len(exposures):
+                    once = exposures.drop("request_id").unique(
+                        ["experiment_id", "unit_id", "arm"], keep="first", maintain_order=True
+                    )
+                    write_by_day(self.root / "exposures", once, "first_at", name)
+                write_by_day(self.root / "requests", requests, "at", name)
+            self.count("written", len(requests))
+        except (OSError, ArtifactError):
+            log.exception("%s: %d answers are not logged", self.root, len(requests))
+            self.count("dropped", len(requests))
+
+    def candidates(self, held: Sequence[Impression]) -> pl.DataFrame:
+        """Rows of the contract's table, and `at`, by which files are dated."""
+        stages = list(dict.fromkeys(stage for one in held for stage in (*one.walked.recalled.scores, *one.walked.scored)))
+        parts = [self._of(one, stages) for one in held]
+        lengths = [len(part["item"]) for part in parts]
+        columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        frame = pl.DataFrame({
+            "request_id": pl.Series([one.asked.request_id for one in held]).gather(np.repeat(np.arange(len(held)), lengths)),
+            "item_id": pl.Series(columns["item"], dtype=pl.String),
+            "stage": pl.Series(["recalled", "considered", "shown"]).gather(columns["stage"]),
+            "position": columns["position"], "propensity": columns["propensity"], "logged_p": columns["logged_p"],
+            "at": np.repeat([one.asked.at_us for one in held], lengths),
+            **{f"score.{stage}": columns[stage] for stage in stages},
+        })  # fmt: skip
+        pairs = [pl.struct(stage=pl.lit(stage), score=pl.col(f"score.{stage}")) for stage in stages]
+        given = pl.element().filter(pl.element().struct.field("score").is_not_nan())
+        return frame.with_columns(
+            pl.col("position").replace(0, None), pl.col("propensity").fill_nan(None), pl.col("at").cast(TIME),
+            scores=pl.concat_list(pairs).list.eval(given),
+        ).select(*(pl.col(column.name).cast(column.dtype) for column in CANDIDATES.columns), "at")  # fmt: skip
+
+    def _of(self, one: Impression, stages: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Columns of one answer's rows."""
+        walked, recalled = one.walked, one.walked.recalled.items[0]
+        scores = {stage: np.full(len(recalled), np.nan) for stage in stages}
+        scores |= {stage: values[0].astype(np.float64) for stage, values in walked.recalled.scores.items()}
+        stage = np.zeros(len(recalled), np.int32)
+        for name, everything in walked.scored.items():
+            items = everything.items[0][everything.there[0]]
+            place = _places(recalled, items)
+            scores[name][place] = everything.scores[name][0, : len(items)]
+            stage[:] = 0
+            stage[place] = 1
+        shown = walked.slates.items[0, : one.asked.slots]
+        filled = np.flatnonzero(shown)
+        place = _places(recalled, shown[filled])
+        stage[place] = 2
+        position, propensity = np.zeros(len(recalled), np.int32), np.full(len(recalled), np.nan)
+        position[place], propensity[place] = filled + 1, walked.slates.propensity[0, filled]
+        draw = uniform(mix(one.ids.keys[recalled], stable_hash([one.asked.request_id])[0]))
+        kept = (recalled > 0) & ((stage == 2) | (draw < self.share))
+        columns = {
+            "item": one.ids.ids[recalled], "stage": stage, "position": position, "propensity": propensity,
+            "logged_p": np.where(stage == 2, 1.0, self.share), **scores,
+        }  # fmt: skip
+        return {name: values[kept] for name, values in columns.items()}
+
+
+def requests_of(held: Sequence[Impression]) -> pl.DataFrame:
+    """Rows of the contract's table; `slots`, `excluded`, `skipped` and `filters` are named features of the request."""
+    rows = [
+        {
+            "request_id": one.asked.request_id, "user_id": one.asked.user_id, "at": one.asked.at_us,
+            "surface": one.asked.surface, "policy_id": one.walked.slates.policy_id, "generation_id": one.generation,
+            "seed": one.asked.seed, "slots": one.asked.slots, "excluded": list(one.asked.excluded),
+            "preference": one.asked.preference or None, "skipped": list(one.asked.skipped),
+            "filters": one.asked.filters or None,
+        }
+        for one in held
+    ]  # fmt: skip
+    frame = pl.DataFrame(rows, schema={**REQUESTS.schema(), "at": pl.Int64(), **_MORE})
+    return frame.with_columns(pl.col("at").cast(TIME))
+
+
+def exposures_of(held: Sequence[Impression]) -> pl.DataFrame:
+    """Rows of the contract's table of those that fell on an arm, and the request that each was."""
+    rows = [
+        {
+            "experiment_id": one.assigned.experiment, "unit_id": one.assigned.unit, "unit_kind": one.assigned.unit_kind,
+            "arm": one.assigned.arm, "first_at": one.asked.at_us, "request_id": one.asked.request_id,
+        }
+        for one in held if one.assigned is not None
+    ]  # fmt: skip
+    frame = pl.DataFrame(rows, schema={**EXPOSURES.schema(), "first_at": pl.Int64(), "request_id": pl.String()})
+    return frame.with_columns(pl.col("first_at").cast(TIME))
+
+
+def logged_request(root: Path, request_id: str) -> tuple[Asked, str] | None:
+    """The request and the generation that answered it. Cost O(files)."""
+    files = sorted((root / "requests").glob("*/*.parquet"))
+    if not files:
+        return None
+    # files of an earlier version have fewer columns, and one of them may be the first
+    requests = pl.scan_parquet(
+        files, hive_partitioning=False, schema={**REQUESTS.schema(), **_MORE}, missing_columns="insert", extra_columns="ignore"
+    )
+    found = requests.filter(pl.col("request_id") == request_id).head(1).collect()
+    if not len(found):
+        return None
+    row = found.with_columns(pl.col("at").dt.timestamp("us")).row(0, named=True)
+    asked = Asked(
+        row["request_id"], row["user_id"], row["at"], row["seed"], row["slots"], tuple(row["excluded"]), row["surface"],
+        row["preference"] or "", tuple(row["skipped"] or ()), row["filters"] or "",
+    )  # fmt: skip
+    return asked, row["generation_id"]
+
+
+def logged_candidates(root: Path, request_id: str) -> pl.DataFrame:
+    """Its rows, the shown ones first and in order."""
+    files = sorted((root / "candidates").glob("*/*.parquet"))
+    if not files:
+        return CANDIDATES.schema().to_frame()
+    mine = pl.scan_parquet(files, hive_partitioning=False).filter(pl.col("request_id") == request_id)
+    return mine.sort("position", nulls_last=True).collect()
+
+
+def _places(items: Int32, wanted: Int32) -> Int64:
+    """Where each of the wanted stands among the items, all of which it is among."""
+    order = np.argsort(items, kind="stable")
+    places: Int64 = order[np.searchsorted(items, wanted, sorter=order)]
+    return places

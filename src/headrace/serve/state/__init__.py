@@ -1,0 +1,1 @@
+"""What the server knows of users at this moment, and where it lies."""

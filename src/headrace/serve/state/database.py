@@ -1,0 +1,216 @@
+"""The embedded database (LMDB) under the online state: every change is one transaction, also between processes.
+
+    newer     digest of the user, time, digest of the event -> when it was received, hash of the event's id, item id
+    seen      digest of an event's id
+    pending   number -> the event's row, until it is in a file; under a key that an erasure destroys (`row_keys`)
+    facts     which tables it belongs to, the next number
+    erased    digest of a user who was erased
+    items, changes, item_rows    what was said of items since the build (`catalogue`)
+
+A commit's pages are on disk before it returns, the page that names it as the last one with the next commit or `sync`. So a killed
+process loses nothing, and a power cut at most the last commit: what is then found is the state as of the commit before, whole.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import struct
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headrace.contracts.errors import ArtifactError, ConfigError, HeadraceError
+from headrace.contracts.requests import Bool
+from headrace.encode.optional import optional
+from headrace.serve.state.row_keys import RowKeys
+
+DIGEST = 16
+_NAMES = ("newer", "seen", "pending", "facts", "erased", "items", "changes", "item_rows")
+_RESIDUE, _ROW_KEY = b"residue", b"row key"
+_TRIES, _LITTLE = 5, 2**20
+_SPARE = 1.25  # of what may be kept, so that what is full can still be emptied: a deletion writes pages too
+_TOO_LARGE = "{}: is as large as it may get. Raise [serve] map_gb and start the server again, or wait until events are in files."
+
+
+class Occupied(ConfigError):
+    """Another process serves the run."""
+
+
+class Full(HeadraceError):
+    """There is no room for what was to be kept; nothing of it is."""
+
+
+class Database:
+    """folder: an existing one. Rows are the caller's to read and write in a transaction; what a user leaves is removed here.
+
+    sole: as the one server of its run, which Occupied refuses while another is. What an erasure left in unused pages goes then.
+    """
+
+    def __init__(self, folder: Path, map_gb: float, *, sole: bool):
+        self.unsynced, self._open_at = threading.Event(), _opener(map_gb)
+        self.unsynced.set()
+        path, self._lock = folder / "lmdb", (folder / "server.lock").open("a")
+        if sole:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._lock.close()
+                raise Occupied(f"{folder.parent}: a server has it open. One server a run: stop that one first.") from None
+            self._tidied(path)
+        self._env, self._place = self._open_at(path), path
+        self.tables = {name: self._env.open_db(name.encode()) for name in _NAMES}
+        self._most, self._row_keys = map_gb * 2**30, RowKeys(folder / "rows.key")
+        key = self._row_key()
+        if sole and len(self._row_keys) > 1:  # an erasure was broken off
+            self._row_keys.only(key)
+
+    def reading(self) -> AbstractContextManager[Any]:
+        return self._env.begin()  # type: ignore[no-any-return]
+
+    @contextmanager
+    def writing(self, *, adding: bool = False) -> Iterator[Any]:
+        """adding: more than is taken out. Full: nothing was written, and all that was there still is."""
+        with _room(self._place), self._env.begin(write=True) as writing:
+            if adding and self._used(writing) > self._most:
+                raise Full(_TOO_LARGE.format(self._place))
+            yield writing
+        self.unsynced.set()
+
+    def erased(self, users: Sequence[str]) -> Bool:
+        with self.reading() as reading:
+            return np.array([reading.get(digest(one), db=self.tables["erased"]) is not None for one in users], np.bool_)
+
+    @property
+    def erasures(self) -> int:
+        """Users who were erased, by this process or another."""
+        with self.reading() as reading:
+            return int(reading.stat(self.tables["erased"])["entries"])
+
+    def forget(self, user_id: str) -> int:
+        """Rows removed. From here on the user is erased: nothing of theirs is taken in again."""
+        removed, mine = 0, digest(user_id)
+        with self.writing() as writing:
+            writing.put(mine, b"", db=self.tables["erased"])
+            writing.put(_RESIDUE, b"", db=self.tables["facts"])
+            cursor = writing.cursor(self.tables["newer"])
+            while cursor.set_range(mine) and cursor.key().startswith(mine):
+                removed += cursor.delete()
+            left, key = list(self.rows_waiting(writing)), self._row_keys.another()
+            for number, row in left:
+                if json.loads(row)["user_id"] == user_id:
+                    writing.delete(number, db=self.tables["pending"])
+                else:
+                    writing.put(number, self._row_keys.sealed(key, number, row), db=self.tables["pending"])
+            writing.put(_ROW_KEY, struct.pack(">Q", key), db=self.tables["facts"])
+        self.sync()
+        self._row_keys.only(key)
+        return removed
+
+    def wait(self, writing: Any, number: int, row: bytes) -> None:
+        """A row to be written to a file. number: nothing else's, ever."""
+        (key,), place = struct.unpack(">Q", writing.get(_ROW_KEY, db=self.tables["facts"])), struct.pack(">Q", number)
+        writing.put(place, self._row_keys.sealed(key, place, row), db=self.tables["pending"])
+
+    def rows_waiting(self, reading: Any) -> Iterator[tuple[bytes, bytes]]:
+        for number, value in reading.cursor(self.tables["pending"]):
+            yield number, self._row_keys.opened(number, value)
+
+    def waiting(self, limit: int) -> list[tuple[bytes, bytes]]:
+        """The oldest pending rows."""
+        for _ in range(_TRIES):
+            try:
+                with self.reading() as reading:
+                    return list(islice(self.rows_waiting(reading), limit))
+            except KeyError:  # another process changed the key: the rows lie under the new one now
+                continue
+        raise ArtifactError(f"{self._row_keys.path}: has not the keys of the rows that wait in {self._place}. Was it replaced?")
+
+    def written(self, keys: Sequence[bytes]) -> None:
+        with self.writing() as writing:
+            for key in keys:
+                writing.delete(key, db=self.tables["pending"])
+        self.sync()
+
+    def sync(self) -> None:
+        if self.unsynced.is_set():
+            self.unsynced.clear()
+            with _room(self._place):
+                self._env.sync(True)
+
+    def close(self) -> None:
+        self.sync()
+        self._env.close()
+        self._lock.close()
+
+    def _row_key(self) -> int:
+        """The number of the one that rows lie under."""
+        with self.writing() as writing:
+            found = writing.get(_ROW_KEY, db=self.tables["facts"])
+            if found is None:
+                found = struct.pack(">Q", self._row_keys.newest)
+                writing.put(_ROW_KEY, found, db=self.tables["facts"])
+        return int(struct.unpack(">Q", found)[0])
+
+    def _used(self, reading: Any) -> int:
+        """Bytes of pages that hold something."""
+        tables = [reading.stat(one) for one in self.tables.values()]
+        return sum(one["psize"] * (one["leaf_pages"] + one["branch_pages"] + one["overflow_pages"]) for one in tables)
+
+    def _tidied(self, path: Path) -> None:
+        """A deleted row's bytes stay in the file until its page is used again: where a user was erased, the rest is written
+        into a new one."""
+        if not (path / "data.mdb").is_file():
+            return
+        old, beside = self._open_at(path), path.with_name("lmdb.new")
+        facts = old.open_db(b"facts")
+        with old.begin() as reading:
+            residue = reading.get(_RESIDUE, db=facts) is not None
+        if residue:
+            shutil.rmtree(beside, ignore_errors=True)
+            new = self._open_at(beside)
+            pairs = [[env.open_db(name.encode()) for env in (old, new)] for name in _NAMES]
+            with old.begin() as reading, new.begin(write=True) as writing:
+                for source, target in pairs:
+                    writing.cursor(target).putmulti(reading.cursor(source), append=True)
+                writing.delete(_RESIDUE, db=pairs[_NAMES.index("facts")][1])
+            new.sync(True)
+            new.close()
+        old.close()
+        if residue:
+            os.replace(beside / "data.mdb", path / "data.mdb")
+            shutil.rmtree(beside)
+
+
+@contextmanager
+def _room(path: Path) -> Iterator[None]:
+    lmdb = _lmdb()
+    try:
+        yield
+    except lmdb.MapFullError:
+        raise Full(_TOO_LARGE.format(path)) from None
+    except lmdb.Error as error:
+        said = any(os.strerror(one) in str(error) for one in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+        if not said and shutil.disk_usage(path).free > _LITTLE:  # a write that was cut short is said to be one that failed
+            raise
+        raise Full(f"{path}: the disk is full ({error}). Make room; what was acknowledged is kept.") from None
+
+
+def digest(name: str) -> bytes:
+    return blake2b(name.encode(), digest_size=DIGEST).digest()
+
+
+def _opener(map_gb: float) -> Callable[[Path], Any]:
+    size, lmdb = int(_SPARE * map_gb * 2**30), _lmdb()
+    return lambda path: lmdb.open(str(path), map_size=size, max_dbs=len(_NAMES), metasync=False, readahead=False)
+
+
+def _lmdb() -> Any:
+    return optional("lmdb", package="lmdb", extra="serve", purpose="Serving")

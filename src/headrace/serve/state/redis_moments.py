@@ -1,0 +1,42 @@
+"""Moments for several servers on one Redis: its clock, and the moment of the last events that any of them took in.
+
+    received    max(clock, last received + 1, last moment given here + 1), set in the step that keeps the events
+    asked       max(clock, last received + 1, last moment given here + 1)
+
+So whoever asks after an acknowledgement, at whichever server, asks as of later; and what is received after a request was asked is
+not before it, as long as Redis' clock does not jump back. While Redis is away the server's own clock goes on.
+"""
+
+import time
+from collections.abc import Callable
+
+from headrace.serve.state.moments import Moments
+from headrace.serve.state.redis_scripts import MOMENT
+from headrace.serve.state.redis_server import RedisServer, Unavailable
+
+
+class RedisMoments(Moments):
+    """wall_us: another clock than Redis' own."""
+
+    def __init__(self, server: RedisServer, wall_us: Callable[[], int] | None = None):
+        super().__init__(wall_us or (lambda: time.time_ns() // 1000))
+        self._server, self._wall, self.of_redis = server, wall_us, wall_us is None
+
+    def asked(self) -> int:
+        try:
+            last, (s, us) = self._server.ask(lambda redis: redis.pipeline(transaction=True).get(MOMENT).time().execute())
+        except Unavailable:
+            return super().asked()
+        now_us = s * 1_000_000 + us if self._wall is None else self._wall()
+        with self._lock:
+            self._last_us = max(self._last_us + 1, int(last or 0) + 1, now_us)
+            return self._last_us
+
+    def floor(self) -> int:
+        """Before which nothing is received from here on."""
+        with self._lock:
+            return max(self._last_us + 1, 0 if self._wall is None else self._wall())
+
+    def took(self, received_us: int) -> None:
+        with self._lock:
+            self._last_us = max(self._last_us, received_us)

@@ -42,7 +42,7 @@ def open_service(
     *,
     seat: Seat = ALONE,
     **other: Any,
-) -> Service:
+) -> Service:  # fmt: skip
     """folder: of a finished build; what is served is logged in its `served`. other: keys that are not as the settings say."""
     pipeline = open_live(folder)
     return Service(pipeline, folder / "served", replace(settings or pipeline.plan.serve, **other), now_us, seat=seat)
@@ -55,8 +55,8 @@ def create_app(
     *,
     seat: Seat = ALONE,
     **other: Any,
-) -> FastAPI:
-    """The logs are flushed when the app shuts down, after the answers in flight."""
+) -> FastAPI:  # fmt: skip
+    """The logs are flushed when the app shuts down, after the answers in flight. seat: which of a server's processes this is."""
     torch.set_num_threads(1)  # an answer's tensors are too small for two
     sys.setswitchinterval(_TURN_S)
     live = Live(folder, open_service(folder, settings, now_us, seat=seat, **other))

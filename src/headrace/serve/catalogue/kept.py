@@ -11,7 +11,7 @@ that no generation knows: the next may.
 
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any
 
 import polars as pl
 
-from headrace.serve.logs.files import alone, write_by_day
+from headrace.serve.logs.files import alone, file_name, write_by_day
 from headrace.serve.state.database import Database, digest
 
 Row = dict[str, Any]
@@ -28,7 +28,7 @@ _CHANGES = 100_000
 """Kept; a process that lags behind further reads all items anew."""
 _MOVES = 100
 """Of an item, how many times of coming and going are kept: an answer of long before them is not worked out again as it was."""
-_ROWS_A_FILE = 50_000
+ROWS_A_FILE = 50_000
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,18 @@ class Kept:
         return next((shown for moved_us, shown in reversed(self.moves) if moved_us < at_us), None)
 
 
+@dataclass(frozen=True)
+class Change:
+    """row: of the contract's table, to be written into a file; None where there is nothing to say."""
+
+    kept: Kept
+    row: Row | None
+
+
+Step = tuple[str, Callable[[Kept | None], Change | None]]
+"""An item, and what becomes of it as it stands; None: it stays as it is."""
+
+
 class Catalogue:
     """database: where the online state is. schema: of the item rows written, the newest generation's."""
 
@@ -60,26 +72,15 @@ class Catalogue:
     def put(self, sent: Sequence[Row], below: Mapping[str, Row], at_us: int) -> list[bool]:
         """Which changed anything. sent: columns by name, with item_id; those that are not sent stay as they were. below: the
         build's rows of these items."""
-        with self.database.writing(adding=True) as writing:
-            changed = [self._put(writing, row, below.get(row["item_id"]), at_us) for row in sent]
-            self._prune(writing)
-        return changed
+
+        def step(row: Row) -> Step:
+            return row["item_id"], lambda before: self._as_put(before, row, below.get(row["item_id"]), at_us)
+
+        return self._changed([step(row) for row in sent])
 
     def delete(self, item_id: str, below: Row | None, at_us: int) -> bool:
         """Whether it was there: False for one that was deleted before."""
-        with self.database.writing() as writing:
-            before = self._get(writing, item_id)
-            if before is not None and before.deleted:
-                return False
-            row = below if before is None else before.row
-            shown = (row is not None and row["available"]) if before is None else before.shown
-            at_us = at_us if before is None else max(at_us, before.at_us + 1)
-            moves = () if before is None else before.moves
-            if row is not None:
-                self._log(writing, {**row, "available": False}, at_us)
-            self._keep(writing, Kept(item_id, {}, at_us, True, (*moves, (at_us, False)) if shown or not moves else moves))
-            self._prune(writing)
-        return True
+        return self._changed([(item_id, lambda before: _as_deleted(before, item_id, below, at_us))], adding=False)[0]
 
     def get(self, item_id: str) -> Kept | None:
         with self.database.reading() as reading:
@@ -101,32 +102,55 @@ class Catalogue:
             cursor = reading.cursor(changes)
             first = struct.unpack(">Q", cursor.key())[0] if cursor.first() else now
             if stamp < first:
-                return now, [_kept(value) for _, value in reading.cursor(items)]
+                return now, [kept_of(value) for _, value in reading.cursor(items)]
             cursor.set_range(struct.pack(">Q", stamp))
             names = dict.fromkeys(value for _, value in cursor)
-            return now, [_kept(reading.get(name, db=items)) for name in names]
+            return now, [kept_of(reading.get(name, db=items)) for name in names]
 
     def write_items(self, root: Path) -> int:
         """Rows that wait, into files of the contract's table: items/DAY/NUMBER.parquet. Rows written.
 
         A file that was written when the process died is written again under the same name."""
-        done, table = 0, self.database.tables["item_rows"]
+        done = 0
         with alone(root):
             while True:
-                with self.database.reading() as reading:
-                    waiting = list(islice(reading.cursor(table), _ROWS_A_FILE))
+                waiting = self._waiting()
                 if not waiting:
                     return done
                 rows = _frame([json.loads(value) for _, value in waiting], self.schema)
-                write_by_day(root / "items", rows, "valid_from", f"{int.from_bytes(waiting[0][0], 'big'):016d}")
-                with self.database.writing() as writing:
-                    for key, _ in waiting:
-                        writing.delete(key, db=table)
-                self.database.sync()
-                done += len(waiting)
+                keys = [key for key, _ in waiting]
+                write_by_day(root / "items", rows, "valid_from", file_name(keys[0]))
+                self._written(keys)
+                done += len(keys)
 
-    def _put(self, writing: Any, sent: Row, below: Row | None, at_us: int) -> bool:
-        before = self._get(writing, sent["item_id"])
+    def _waiting(self) -> list[tuple[bytes, bytes]]:
+        """Of the rows that are in no file the oldest, by number."""
+        with self.database.reading() as reading:
+            return list(islice(reading.cursor(self.database.tables["item_rows"]), ROWS_A_FILE))
+
+    def _written(self, keys: Sequence[bytes]) -> None:
+        with self.database.writing() as writing:
+            for key in keys:
+                writing.delete(key, db=self.database.tables["item_rows"])
+        self.database.sync()
+
+    def _changed(self, steps: Sequence[Step], *, adding: bool = True) -> list[bool]:
+        """All of them or none, one after the other. Which changed anything."""
+        with self.database.writing(adding=adding) as writing:
+            changes = [self._change(writing, item_id, step) for item_id, step in steps]
+            self._prune(writing)
+        return changes
+
+    def _change(self, writing: Any, item_id: str, step: Callable[[Kept | None], Change | None]) -> bool:
+        change = step(self._get(writing, item_id))
+        if change is None:
+            return False
+        if change.row is not None:
+            self._log(writing, change.row)
+        self._keep(writing, change.kept)
+        return True
+
+    def _as_put(self, before: Kept | None, sent: Row, below: Row | None, at_us: int) -> Change | None:
         blank = dict.fromkeys(name for name in self.schema if name != "valid_from") | {"available": True}
         if before is None:
             old, shown = below, bool(below and below["available"])
@@ -134,29 +158,26 @@ class Catalogue:
             old, shown = None if before.deleted else before.row, before.shown
         row = {**blank, **(old or {}), **sent}
         if row == old:
-            return False
+            return None
         at_us = at_us if before is None else max(at_us, before.at_us + 1)
         moves = () if before is None else before.moves
         if row["available"] != shown:
             moves = (*moves, (at_us, row["available"]))[-_MOVES:]
-        self._log(writing, row, at_us)
-        self._keep(writing, Kept(sent["item_id"], row, at_us, False, moves))
-        return True
+        return Change(Kept(sent["item_id"], row, at_us, False, moves), {**row, "valid_from": at_us})
 
     def _get(self, reading: Any, item_id: str) -> Kept | None:
         found = reading.get(digest(item_id), db=self.database.tables["items"])
-        return None if found is None else _kept(found)
+        return None if found is None else kept_of(found)
 
     def _keep(self, writing: Any, kept: Kept) -> None:
         name, number = digest(kept.item_id), self._next(writing)
-        writing.put(name, json.dumps(vars(kept)).encode(), db=self.database.tables["items"])
+        writing.put(name, packed(kept), db=self.database.tables["items"])
         writing.put(struct.pack(">Q", number), name, db=self.database.tables["changes"])
         writing.put(_NEXT, struct.pack(">Q", number + 1), db=self.database.tables["facts"])
 
-    def _log(self, writing: Any, row: Row, at_us: int) -> None:
+    def _log(self, writing: Any, row: Row) -> None:
         """Numbered as the change is, so that a file's name never comes again."""
-        value = json.dumps({**row, "valid_from": at_us}).encode()
-        writing.put(struct.pack(">Q", self._next(writing)), value, db=self.database.tables["item_rows"])
+        writing.put(struct.pack(">Q", self._next(writing)), json.dumps(row).encode(), db=self.database.tables["item_rows"])
 
     def _next(self, reading: Any) -> int:
         found = reading.get(_NEXT, db=self.database.tables["facts"])
@@ -168,7 +189,22 @@ class Catalogue:
             cursor.delete()
 
 
-def _kept(value: bytes) -> Kept:
+def _as_deleted(before: Kept | None, item_id: str, below: Row | None, at_us: int) -> Change | None:
+    if before is not None and before.deleted:
+        return None
+    row = below if before is None else before.row
+    shown = (row is not None and row["available"]) if before is None else before.shown
+    at_us = at_us if before is None else max(at_us, before.at_us + 1)
+    moves = () if before is None else before.moves
+    kept = Kept(item_id, {}, at_us, True, (*moves, (at_us, False)) if shown or not moves else moves)
+    return Change(kept, None if row is None else {**row, "available": False, "valid_from": at_us})
+
+
+def packed(kept: Kept) -> bytes:
+    return json.dumps(vars(kept)).encode()
+
+
+def kept_of(value: bytes) -> Kept:
     found = json.loads(value)
     return Kept(**{**found, "moves": tuple((at_us, shown) for at_us, shown in found["moves"])})
 

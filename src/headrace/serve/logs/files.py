@@ -17,6 +17,11 @@ def write_by_day(folder: Path, rows: pl.DataFrame, time: str, name: str) -> None
         write(folder / str(day) / f"{name}.parquet", mine)
 
 
+def file_name(key: bytes) -> str:
+    """By the number of its first row."""
+    return f"{int.from_bytes(key, 'big'):016d}"
+
+
 @contextmanager
 def alone(root: Path) -> Iterator[None]:
     """One at a time, also between processes: those who write log files below the root, and an erasure that rewrites them."""

@@ -63,3 +63,12 @@ def place(path: Path, text: str) -> None:
         if isinstance(error, OSError):
             raise ArtifactError(f"{path}: could not be written ({error.strerror}). What stood there before still does.") from None
         raise
+
+
+def settle(path: Path) -> None:
+    """What a file holds, or which names a folder has, is on disk when it returns."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

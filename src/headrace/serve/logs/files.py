@@ -1,20 +1,44 @@
 """Log files by day: TABLE/2026-11-22/NAME.parquet. A reader sees a whole file or none, also after a power cut."""
 
 import fcntl
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
 
-from headrace.artifacts.atomic import writing
+from headrace.artifacts.atomic import settle, writing
 
 
-def write_by_day(folder: Path, rows: pl.DataFrame, time: str, name: str) -> None:
-    """time: the column that says the day (UTC); it stays."""
-    for (day,), mine in rows.group_by(pl.col(time).dt.date().alias("day"), maintain_order=True):
-        write(folder / str(day) / f"{name}.parquet", mine)
+def write_by_day(
+    folder: Path, rows: pl.DataFrame, time: str, name: str, agreed: Callable[[], bool] = lambda: True
+) -> bool:
+    """time: the column that says the day (UTC); it stays. agreed: asked when all is on disk and nothing has its name yet; where
+    it says no, nothing of it is left. What it raises leaves it open (`name_left`)."""
+    days = rows.group_by(pl.col(time).dt.date().alias("day"), maintain_order=True)
+    written = [(folder / str(day) / f"{name}.parquet", mine) for (day,), mine in days]
+    for path, mine in written:
+        _write_beside(path, mine)
+    if not agreed():
+        for path, _ in written:
+            _beside(path).unlink()
+        return False
+    for path, _ in written:
+        _name(path)
+    return True
+
+
+def name_left(folder: Path, name: str | None) -> Sequence[Path]:
+    """What was whole but for its name when a process died: files of this name get it, and others go."""
+    named = []
+    for beside in sorted(folder.glob("*/.*.parquet.new")):
+        path = beside.with_name(beside.name.removeprefix(".").removesuffix(".new"))
+        if path.stem == name:
+            _name(path)
+            named.append(path)
+        else:
+            beside.unlink()
+    return named
 
 
 def file_name(key: bytes) -> str:
@@ -31,21 +55,20 @@ def alone(root: Path) -> Iterator[None]:
         yield
 
 
-def write(path: Path, rows: pl.DataFrame) -> None:
-    beside = path.with_name(f".{path.name}.new")
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.new")
+
+
+def _write_beside(path: Path, rows: pl.DataFrame) -> None:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows.write_parquet(beside)
-        settle(beside)
-        beside.replace(path)
+        rows.write_parquet(_beside(path))
+        settle(_beside(path))
+        settle(path.parent)
+
+
+def _name(path: Path) -> None:
+    with writing(path):
+        _beside(path).replace(path)
         for folder in (path.parent, path.parent.parent):  # the day's may be new
             settle(folder)
-
-
-def settle(path: Path) -> None:
-    """What a file holds, or which names a folder has, is on disk when it returns."""
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

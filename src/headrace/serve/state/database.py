@@ -72,6 +72,15 @@ class Database:
         if sole and len(self._row_keys) > 1:  # an erasure was broken off
             self._row_keys.only(key)
 
+    @property
+    def lock(self) -> int:
+        """The descriptor that holds the run: a process that inherits it from the sole one holds the run too."""
+        return self._lock.fileno()
+
+    def forget_process(self, pid: int) -> None:
+        """What one that died had open here: a reading that it had begun would keep pages from being used again."""
+        self._env.reader_check()
+
     def reading(self) -> AbstractContextManager[Any]:
         return self._env.begin()  # type: ignore[no-any-return]
 

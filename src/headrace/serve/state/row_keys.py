@@ -12,8 +12,7 @@ import secrets
 import struct
 from pathlib import Path
 
-from headrace.artifacts.atomic import place
-from headrace.serve.logs.files import settle
+from headrace.artifacts.atomic import place, settle
 
 _HEAD = 8
 

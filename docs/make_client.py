@@ -16,6 +16,7 @@ from unittest.mock import Mock
 
 from fastapi import FastAPI
 
+from headrace.serve.api.described import described
 from headrace.serve.app import ROUTES
 from headrace.serve.guard.scopes import scope_of
 
@@ -25,6 +26,7 @@ MADE_BY = "Made by docs/make_client.py from the server's OpenAPI; not to be edit
 CALLED = {"explained": "explain", "searched": "search"}  # where a route's function leaves the verb to what it calls
 ITSELF = ("/v1/generations", "/v1/experiments", "/v1/users", "/readyz")  # where the server speaks of itself
 PLAIN = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
+RAISED = {"404": "NotThere", "409": "Refused"}  # what a route has of its own; the class says what may come of any
 Schema = dict[str, Any]
 
 
@@ -145,6 +147,7 @@ class Writer:
             *may,
         ]
         told = [f"{field}: {says}" for field, _, _, says in arguments if says]
+        told += [f"{kind}: {one['responses'][code]['description']}." for code, kind in RAISED.items() if _refuses(one, code)]
         return (
             f"    def {name}({', '.join(signature)}) -> {kind}:\n"
             + _docstring([f"{one['summary']}.", *told], 8)
@@ -162,7 +165,7 @@ class Writer:
             f"{several}from datetime import datetime\nfrom typing import Any, Literal\nfrom urllib.parse import quote\n"
             f"from uuid import uuid4\n\n{known}from headrace.client.connection import Connection, all_have, given\n\n\n"
         )
-        client = 'class Client(Connection):\n    """Of one server. It may be used by several threads."""\n\n'
+        client = f"class Client(Connection):\n{_docstring(CLIENT, 4)}\n\n"
         return {
             "asked": f'"""What is sent. {MADE_BY}"""\n\n{several}{models}' + self.dataclasses(self.asked, sent=True),
             "answers": f'"""What comes back of pages, items and events. {MADE_BY}"""\n\n{models}'
@@ -189,6 +192,11 @@ def _answer(one: Schema) -> Schema:
     return _schema(next(answer for code, answer in one["responses"].items() if code.startswith("2")))
 
 
+def _refuses(one: Schema, code: str) -> bool:
+    answer = one["responses"].get(code)
+    return answer is not None and _schema(answer) != _answer(one)
+
+
 def _function(method: str, path: str, one: Schema) -> str:
     """FastAPI names an operation by its function, path and method."""
     name = str(one["operationId"]).removesuffix(re.sub(r"\W", "_", path) + f"_{method.lower()}")
@@ -210,11 +218,18 @@ def written(source: str) -> str:
     return source
 
 
+CLIENT = [
+    "Of one server. It may be used by several threads.",
+    "Any call may raise what `failures` has: NotAllowed (401, 403), Refused (another 4xx, such as 413 and 422), Busy (408, 429, "
+    "503, after the attempts), Broken (another 5xx) and Unreachable. What a call has of its own stands with it.",
+]
+
+
 def main() -> None:
     app, serving = FastAPI(title="Headrace"), Mock()  # a route may take a part of it along, and asks it nothing yet
     for one in ROUTES:
         app.include_router(one.routes(serving))
-    made = {FOLDER / f"{name}.py": written(source) for name, source in Writer(app.openapi()).files().items()}
+    made = {FOLDER / f"{name}.py": written(source) for name, source in Writer(described(app.openapi())).files().items()}
     stale = [path for path, text in made.items() if not path.exists() or path.read_text() != text]
     if "--check" in sys.argv and stale:
         raise SystemExit(f"{stale[0].relative_to(ROOT)} is not what the routes say. Run: make docs")

@@ -9,7 +9,7 @@ import pytest
 
 from headrace.client.asked import Event
 from headrace.client.calls import Client
-from headrace.client.failures import Broken, Busy, Refused, Unreachable
+from headrace.client.failures import Broken, Busy, Failure, NotAllowed, NotThere, Refused, Unreachable
 
 PAGE = {"request_id": "r", "generation": "g", "policy_deterministic": True, "items": [], "latency_ms": 1.0}
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,6 +55,27 @@ def test_a_refusal_says_field_message_status_and_id_and_no_key():
     assert (error.status, error.field, error.says, error.request_id) == (422, "user_id", "is wrong.", "i-1")
     assert len(asked) == 1
     assert "hr_secret" not in str(error) + repr(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, NotAllowed),
+        (403, NotAllowed),
+        (404, NotThere),
+        (413, Refused),
+        (422, Refused),
+        (408, Busy),
+        (507, Broken),
+        (500, Broken),
+    ],
+)
+def test_what_is_raised_says_whose_turn_it_is(status, kind):
+    shop, _, _ = client(*[failed(status) for _ in range(4)])
+    with pytest.raises(Failure) as caught:
+        shop.explain("r")
+    assert type(caught.value) is kind
+    assert isinstance(caught.value, Refused) == (status < 500 and status != 408)
 
 
 def test_what_is_busy_is_asked_again_when_it_says():

@@ -27,7 +27,11 @@ from headrace.client.running import (
 
 
 class Client(Connection):
-    """Of one server. It may be used by several threads."""
+    """Of one server. It may be used by several threads.
+
+    Any call may raise what `failures` has: NotAllowed (401, 403), Refused (another 4xx, such as 413 and 422), Busy (408, 429,
+    503, after the attempts), Broken (another 5xx) and Unreachable. What a call has of its own stands with it.
+    """
 
     def recommend(
         self,
@@ -81,11 +85,17 @@ class Client(Connection):
         return self._call("PUT", "/v1/items", Stored, body=sent, again=True)
 
     def similar_items(self, item_id: str, *, n: int = 10) -> Similar:
-        """Items like an item."""
+        """Items like an item.
+
+        NotThere: No such item.
+        """
         return self._call("GET", f"/v1/items/{quote(item_id, safe='')}/similar", Similar, query={"n": n}, again=True)
 
     def get_item(self, item_id: str) -> Described:
-        """An item as it stands."""
+        """An item as it stands.
+
+        NotThere: No such item.
+        """
         return self._call("GET", f"/v1/items/{quote(item_id, safe='')}", Described, again=True)
 
     def delete_item(self, item_id: str) -> Deleted:
@@ -130,7 +140,10 @@ class Client(Connection):
         )
 
     def explain(self, request_id: str) -> Explanation:
-        """Why a page was as it was."""
+        """Why a page was as it was.
+
+        NotThere: Neither a recent request nor in the log.
+        """
         return self._call("GET", f"/v1/explain/{quote(request_id, safe='')}", Explanation, again=True)
 
     def health(self) -> dict[str, str]:
@@ -150,11 +163,18 @@ class Client(Connection):
         return self._call("GET", "/v1/generations", AllGenerations, again=True)
 
     def reload(self) -> Said:
-        """Look at the ledger now, and follow it."""
+        """Look at the ledger now, and follow it.
+
+        Refused: It can't be opened, and why.
+        """
         return self._call("POST", "/v1/generations/reload", Said, again=False)
 
     def shadow(self, number: int) -> Said:
-        """Let it answer silently."""
+        """Let it answer silently.
+
+        NotThere: There is no such generation.
+        Refused: It can't be opened, and why.
+        """
         return self._call("POST", f"/v1/generations/{number}/shadow", Said, again=False)
 
     def alone(self) -> Said:

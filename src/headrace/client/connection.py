@@ -1,9 +1,9 @@
 """How a call goes over HTTP: key, request id, time limit, and when it is sent again.
 
 A call is sent again where doing it twice is doing it once: it reads, puts a whole thing or deletes it; events go again if each
-has an event_id, which the server knows when it comes a second time. What is answered 429 or 503 waits as long as the server says,
-or 0.1 s, 0.2 s, 0.4 s, ... drawn between half and the whole, so that many clients do not come back at once. All attempts of a
-call together take at most `patience_s`.
+has an event_id, which the server knows when it comes a second time. What is answered 408, 429 or 503 waits as long as the
+server says, or 0.1 s, 0.2 s, 0.4 s, ... drawn between half and the whole, so that many clients do not come back at once. All
+attempts of a call together take at most `patience_s`.
 """
 
 import random
@@ -16,7 +16,7 @@ from uuid import uuid4
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
-from headrace.client.failures import Failure, Unreachable, failure
+from headrace.client.failures import NOT_NOW, Failure, Unreachable, failure
 from headrace.contracts.errors import MissingExtra
 
 try:
@@ -89,7 +89,7 @@ class Connection:
                 if answer.is_success or answer.status_code in also:
                     return answer
                 failed = _failed(answer)
-                if failed.status not in (429, 503):
+                if failed.status not in NOT_NOW:
                     raise failed
                 wait_s = _backoff(attempt) if failed.retry_after_s is None else failed.retry_after_s
             if not again or attempt == self._attempts or time.monotonic() + wait_s > ends:

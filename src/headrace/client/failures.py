@@ -2,6 +2,9 @@
 
 from headrace.contracts.errors import HeadraceError
 
+NOT_NOW = (408, 429, 503)
+"""What may be another answer a moment later: the body was too slow, the caller too fast, the server too busy."""
+
 
 class Failure(HeadraceError):
     """The server answered, and it is no answer to what was asked. status: of HTTP. field, says: as the server put them.
@@ -19,8 +22,16 @@ class Refused(Failure):
     """4xx: what was sent can't be used. Sent again it fails again."""
 
 
+class NotAllowed(Refused):
+    """401 or 403: no key, an unknown one, or one without the scope that this asks for."""
+
+
+class NotThere(Refused):
+    """404: there is no such thing."""
+
+
 class Busy(Failure):
-    """429 or 503: not now. It was sent again as often as may be."""
+    """408, 429 or 503: not now. It was sent again as often as may be."""
 
 
 class Broken(Failure):
@@ -35,6 +46,14 @@ class Unreachable(HeadraceError):
         self.request_id = request_id
 
 
+_REFUSED = {401: NotAllowed, 403: NotAllowed, 404: NotThere}
+
+
 def failure(status: int, field: str, says: str, request_id: str, retry_after_s: float | None = None) -> Failure:
-    kind = Busy if status in (429, 503) else Refused if status < 500 else Broken
+    if status in NOT_NOW:
+        kind: type[Failure] = Busy
+    elif status in _REFUSED:
+        kind = _REFUSED[status]
+    else:
+        kind = Refused if status < 500 else Broken
     return kind(status, field, says, request_id, retry_after_s)

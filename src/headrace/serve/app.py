@@ -21,6 +21,7 @@ except ImportError:
     raise MissingExtra("fastapi", "serve", "Serving") from None
 
 from headrace.serve.api import events, experiments, explain, generations, health, items, recommend, search, users
+from headrace.serve.api.described import describe
 from headrace.serve.api.failures import handle_failures
 from headrace.serve.console.pages import pages
 from headrace.serve.guard.around import guard
@@ -77,12 +78,14 @@ def create_app(
     app = FastAPI(
         title="Headrace", version=__version__, lifespan=lifespan,
         description="Pages with the reason and the chance of each item, events in, explanations of pages given.",
+        docs_url=None, redoc_url=None,
     )  # fmt: skip
     app.state.serving = serving
     for one in ROUTES:
         app.include_router(one.routes(serving))
     app.include_router(pages(serving))
     handle_failures(app)
+    describe(app)
     app.add_middleware(Aboard, flights=live.open.flights)
     guard(app, serving)
     return app

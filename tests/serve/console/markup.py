@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 _LOADS = {"src", "href", "action", "data", "poster", "srcset", "formaction", "xlink:href"}
-_OWN = ("/console", "/docs", "/metrics", "#")
+_OWN = ("/console", "/docs", "/openapi.json", "/metrics", "#")
 
 
 @dataclass

@@ -38,10 +38,10 @@ def test_it_shows_what_the_api_answers(client, service):
 
 
 def test_it_leaves_no_trace(client, service):
-    before, recent = counted(client), len(service.shared.recent._held)
+    before, recent = counted(client), len(service.shared.recent)
     explored(client, user="u2", preference="wool", seed="1")
     assert counted(client) == before
-    assert len(service.shared.recent._held) == recent
+    assert len(service.shared.recent) == recent
 
 
 def test_each_item_has_its_way_through_the_stages(client, service):

@@ -70,7 +70,8 @@ def test_nothing_fails(app, mode):
     for operation in operations:
         for case in cases(operation, mode):
             answer, asked = sent(app, case), asked + 1
-            if answer.status >= 500 or (answer.status >= 400 and "field" not in answer.error):
+            told = str(answer.status) in operation.definition.raw["responses"]
+            if not told or answer.status >= 500 or (answer.status >= 400 and "field" not in answer.error):
                 failed.append((operation.label, answer.status, case.formatted_path, repr(case.body)[:300], answer.body[:300]))
     assert failed == []
     assert asked >= EXAMPLES * len(operations) / 2

@@ -15,7 +15,7 @@ def routes(serving: Serving) -> APIRouter:
     @router.get(
         "/v1/explain/{request_id}",
         response_model=Explanation,
-        responses={404: {"model": Failed}},
+        responses={404: {"model": Failed, "description": "Neither a recent request nor in the log"}},
         summary="Why a page was as it was",
     )
     async def explained(request_id: str) -> Any:

@@ -28,14 +28,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Link:
-    """path: below /console; "" is the first page."""
+    """path: below the root, which is the console's; "" is the first page."""
 
     path: str
     title: str
+    root: str = ROOT
 
     @property
     def url(self) -> str:
-        return ROOT + self.path
+        return self.root + self.path
 
 
 class View:

@@ -6,11 +6,6 @@ _PAGE = (
     "default-src 'self'; img-src 'self' data: https:; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
-_CDN = "https://cdn.jsdelivr.net https://fastapi.tiangolo.com"  # the API's own pages are FastAPI's, which load from there
-_DOCS = (
-    f"default-src 'self'; script-src 'unsafe-inline' {_CDN}; style-src 'unsafe-inline' {_CDN}; img-src data: {_CDN}; "
-    "frame-ancestors 'none'"
-)
 _ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin"))
 
 
@@ -22,7 +17,6 @@ class Headers:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        policy = _DOCS if scope["path"] in ("/docs", "/redoc") else _PAGE
 
         async def told(message: Any) -> None:
             if message["type"] == "http.response.start":
@@ -30,7 +24,7 @@ class Headers:
                 known = dict(headers)
                 more = list(_ALWAYS)
                 if known.get(b"content-type", b"").startswith(b"text/html"):
-                    more += [(b"content-security-policy", policy.encode()), (b"x-frame-options", b"DENY")]
+                    more += [(b"content-security-policy", _PAGE.encode()), (b"x-frame-options", b"DENY")]
                 message["headers"] = headers + [one for one in more if one[0] not in known]
             await send(message)
 

@@ -28,8 +28,6 @@ RULES = (
     Rule("GET", "/metrics", "read"),
     Rule("GET", "/openapi.json", "read"),
     Rule("GET", "/docs", "read"),
-    Rule("GET", "/docs/oauth2-redirect", "read"),
-    Rule("GET", "/redoc", "read"),
     Rule("POST", "/v1/recommend", "read"),
     Rule("GET", "/v1/explain/{request_id}", "read"),
     Rule("POST", "/v1/search", "read"),
@@ -49,6 +47,7 @@ RULES = (
     Rule("POST", "/v1/generations/{number}/shadow", "admin"),
     Rule("DELETE", "/v1/generations/shadow", "admin"),
     Rule("DELETE", "/v1/users/{user_id:any_id}", "admin"),
+    Rule("GET", "/console/static/{name}", None),
     Rule(_ALL, "/console", "admin"),
     Rule(_ALL, "/console/{page:path}", "admin"),
 )

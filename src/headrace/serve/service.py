@@ -155,26 +155,52 @@ class Service:
             filters=self.shelf.rules.read(filters).said,
         )  # fmt: skip
         if before is not None:
-            if not before.asked.same(asked):
-                says = f'"{request_id}" is another request\'s. Make a new one, or leave it out.'
-                raise Refused("request_id", says, status=409)
-            page = self.shelf.still(before.page)
-            return Given(before.asked, page, before.generation, before.deterministic, before.assigned)
+            return self._again(asked, before)
         if slots > self.cascade.slots:
             raise Refused("n", f"is {n}: this generation's page has {self.cascade.slots} slots. Ask for fewer.")
         if preference and self.pipeline.plan.features.item_vectors is None:
             raise Refused("preference", "can't be read: this generation's items have no vectors ([features] item_vectors).")
         started = time.perf_counter()
-        with self.tally.timed(), self.metrics.stage("whole"):
+        with self.tally.failures(), self.metrics.stage("whole"):
             asked, walked, page = self._answered(asked, skips)
         self.metrics.degraded(asked.skipped)
         took_s = time.perf_counter() - started
         given = Given(asked, page, self.generation, self.cascade.deterministic, assigned, walked, took_s)
-        if not self.state.erased([user_id])[0]:
-            self.shared.recent.put(asked, self.generation, page, deterministic=given.deterministic, assigned=assigned)
-            self.impressions.put(Impression(asked, self.generation, self._item_ids, walked, assigned))
-            self.tally.shown(request_id, frozenset(one.item_id for one in page), self._expected(walked, slots))
+        if not self._noted(given) and (before := self.remembered(request_id)) is not None:
+            return self._again(asked, before)
         return given
+
+    def _again(self, asked: Asked, before: Remembered) -> Given:
+        """What it got."""
+        if not before.asked.same(asked):
+            says = f'"{asked.request_id}" is another request\'s. Make a new one, or leave it out.'
+            raise Refused("request_id", says, status=409)
+        page = self.shelf.still(before.page)
+        return Given(before.asked, page, before.generation, before.deterministic, before.assigned)
+
+    def _noted(self, given: Given) -> bool:
+        """False where another process answered the request meanwhile: its page is the one that counts."""
+        asked, page, assigned, walked, lately = given.asked, given.page, given.assigned, given.walked, self.shared.lately
+        assert walked is not None
+        erased = self.state.erased([asked.user_id])[0]
+        expected = self._expected(walked, asked.slots)
+        answer = Remembered.of(asked, self.generation, page, deterministic=given.deterministic, assigned=assigned)
+
+        def note() -> None:
+            with lately.noting():
+                self.tally.answered(given.took_s)
+                if assigned is not None:
+                    lately.add(assigned.counted)
+                if not erased:
+                    self.tally.shown(asked.request_id, frozenset(one.item_id for one in page), expected)
+
+        if erased:
+            note()
+            return True
+        if not self.shared.recent.put(answer, note):
+            return False
+        self.impressions.put(Impression(asked, self.generation, self._item_ids, walked, assigned))
+        return True
 
     def _answered(self, asked: Asked, skips: Skips) -> tuple[Asked, Walk, list[Answered]]:
         """As of a later moment where something of the page was withdrawn meanwhile."""

@@ -10,8 +10,9 @@ from headrace.serve.live.tally import Tally
 from headrace.serve.logs.events import EventLog
 from headrace.serve.logs.impressions import ImpressionLog
 from headrace.serve.metrics import Metrics
+from headrace.serve.state.lately import Lately, emptied
 from headrace.serve.state.layered import LayeredState
-from headrace.serve.state.recent import Recent
+from headrace.serve.state.opening import open_recent
 from headrace.serve.workers.seat import Seat
 
 
@@ -29,7 +30,9 @@ class Shared:
     ):
         self.root, self.settings, self.metrics, self.seat = root, settings, metrics, seat
         self.moments = state.timed(now_us)
-        self.recent, self.tallies = Recent(settings.recent), dict[str, Tally]()
+        lately = root / "lately"
+        self.lately = Lately(emptied(lately) if seat.alone else lately, metrics.unnoted)
+        self.recent, self.tallies = open_recent(state, self.lately, settings), dict[str, Tally]()
         self.catalogue = Catalogue(state, ITEMS.schema())
         self.event_log = EventLog(
             root, state, sync_s=settings.sync_s, rotate_s=settings.rotate_s, beside=lambda: self.catalogue.write_items(root)
@@ -45,7 +48,7 @@ class Shared:
 
     def tally(self, generation: str) -> Tally:
         """What is known of how it fares, since this server was started."""
-        return self.tallies.setdefault(generation, Tally())
+        return self.tallies.setdefault(generation, Tally(self.lately, generation))
 
     def clicked(self, request_id: str, item_id: str) -> None:
         """A positive event names a request, answered by whichever generation."""
@@ -57,3 +60,6 @@ class Shared:
         """Before the last generation's state: what was logged is on disk when it returns."""
         self.impressions.close()
         self.event_log.close()
+        self.lately.close()
+        if self.seat.alone:
+            emptied(self.root / "lately")

@@ -12,6 +12,7 @@ from headrace.serve.guard.door import Door, Guarded
 from headrace.serve.guard.paced import Buckets, Paced
 from headrace.serve.guard.passage import Passage
 from headrace.serve.guard.shed import Shed
+from headrace.serve.state.lately import Lately, emptied
 from tests.serve.guard.asking import ask, asked, echo, scope
 
 JSON = {"content-type": "application/json", "transfer-encoding": "chunked"}
@@ -105,9 +106,17 @@ def test_depth_is_the_parser_s(value, limit):
     assert too_deep(json.dumps(value).encode(), limit) == (depth_of(value) > limit)
 
 
-def test_a_bucket_empties_fills_and_forgets():
+@pytest.fixture
+def lately(tmp_path):
+    made = Lately(emptied(tmp_path / "lately"))
+    yield made
+    made.close()
+
+
+def test_a_bucket_empties_fills_and_forgets(lately, monkeypatch):
+    monkeypatch.setattr("headrace.serve.guard.paced._CALLERS", 100)
     now = [0.0]
-    buckets = Buckets(2.0, 3, lambda: now[0])
+    buckets = Buckets(2.0, 3, lately, lambda: now[0])
     assert [buckets.take("a") for _ in range(3)] == [0, 0, 0]
     assert buckets.take("a") == 0.5
     assert buckets.take("b") == 0, "another caller has a bucket of their own"
@@ -115,13 +124,25 @@ def test_a_bucket_empties_fills_and_forgets():
     assert (buckets.take("a"), buckets.take("a")) == (0, 0.5)
     now[0] = 0.1  # a clock that goes back adds nothing
     assert buckets.take("a") > 0
-    for number in range(20_000):
+    for _ in range(3):
+        buckets.take("last")
+    for number in range(140):
         buckets.take(str(number))
-    assert len(buckets._held) <= 10_000
+    assert buckets.take("last") > 0, "who has used theirs up does not get another for there being many"
+    now[0] = 9
+    for number in range(1000):
+        buckets.take(str(number))
+    with lately.reading() as reading:
+        assert reading.stat(lately.tables["callers"])["entries"] <= 101
 
 
-def test_too_many_from_one_caller_are_told_when_to_come_again():
-    app = Paced(echo, Buckets(0.5, 1, lambda: 0.0))
+def test_a_limit_holds_for_all_processes_together(lately):
+    one, other = (Buckets(1.0, 4, lately, lambda: 0.0) for _ in range(2))
+    assert [buckets.take("a") for buckets in (one, other, one, other, one, other)] == [0, 0, 0, 0, 1, 1]
+
+
+def test_too_many_from_one_caller_are_told_when_to_come_again(lately):
+    app = Paced(echo, Buckets(0.5, 1, lately, lambda: 0.0))
     assert ask(app, "POST").status == 200
     answer = ask(app, "POST")
     assert (answer.status, answer.error["field"], answer.headers["retry-after"]) == (429, "rate", "2")

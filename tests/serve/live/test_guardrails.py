@@ -1,5 +1,6 @@
 """A generation that is surely worse is rolled back, with the figures in the ledger; one that is not stays."""
 
+import itertools
 import math
 
 import pytest
@@ -10,6 +11,7 @@ from headrace.serve.app import open_service
 from headrace.serve.live.guardrails import Watch, wilson
 from headrace.serve.live.holder import Live
 from headrace.serve.live.tally import Tally
+from headrace.serve.state.lately import Lately, emptied
 from tests.serve.live.conftest import quick
 
 
@@ -26,23 +28,24 @@ def clock():
     return Clock()
 
 
-def tally(clock, *, answers=0, failed=0, slow=0, pages=0, clicked=0, expected=math.nan):
-    made = Tally(clock)
-    for number in range(answers):
-        started = clock.now
-        try:
-            with made.timed():
-                clock.now += 0.5 if number < slow else 0.01
-                if number >= answers - failed:
-                    raise ValueError
-        except ValueError:
-            pass
-        clock.now = started
-    for number in range(pages):
-        made.shown(f"r{number}", frozenset({"a"}), expected)
-        if number < clicked:
+@pytest.fixture
+def tally(clock, tmp_path):
+    """Makes one, of a generation of its own."""
+    lately, names = Lately(emptied(tmp_path / "lately")), itertools.count()
+
+    def make(*, answers=0, failed=0, slow=0, pages=0, clicked=0, expected=math.nan):
+        made = Tally(lately, str(next(names)), clock)
+        with lately.noting():
+            for number in range(answers):
+                made.answered(0.5 if number < slow else 0.01, failed=number >= answers - failed)
+            for number in range(pages):
+                made.shown(f"r{number}", frozenset({"a"}), expected)
+        for number in range(clicked):
             made.clicked(f"r{number}", "a", 60)
-    return made
+        return made
+
+    yield make
+    lately.close()
 
 
 def judged(clock, mine, before=None, **settings):
@@ -52,43 +55,43 @@ def judged(clock, mine, before=None, **settings):
     return watch.tripped()
 
 
-def test_failures_trip_from_what_is_surely_above_the_limit_on(clock):
-    assert judged(clock, tally(clock, answers=200, failed=4)) is None, "2% may be seen at a rate below the limit"
-    assert judged(clock, tally(clock, answers=99, failed=99)) is None, "too few"
-    found = judged(clock, tally(clock, answers=200, failed=40))
+def test_failures_trip_from_what_is_surely_above_the_limit_on(clock, tally):
+    assert judged(clock, tally(answers=200, failed=4)) is None, "2% may be seen at a rate below the limit"
+    assert judged(clock, tally(answers=99, failed=99)) is None, "too few"
+    found = judged(clock, tally(answers=200, failed=40))
     assert found.guardrail == "errors"
     assert "20.0% of 200 answers failed" in found.says
-    assert judged(clock, tally(clock, answers=200, failed=40), tally(clock, answers=200, failed=40)) is None, "as before"
+    assert judged(clock, tally(answers=200, failed=40), tally(answers=200, failed=40)) is None, "as before"
 
 
-def test_slow_answers_trip_where_the_predecessor_s_were_not(clock):
-    assert judged(clock, tally(clock, answers=400, slow=2)) is None
-    assert judged(clock, tally(clock, answers=400, slow=60)).guardrail == "latency"
-    assert judged(clock, tally(clock, answers=400, slow=60), tally(clock, answers=400, slow=80)) is None
+def test_slow_answers_trip_where_the_predecessor_s_were_not(clock, tally):
+    assert judged(clock, tally(answers=400, slow=2)) is None
+    assert judged(clock, tally(answers=400, slow=60)).guardrail == "latency"
+    assert judged(clock, tally(answers=400, slow=60), tally(answers=400, slow=80)) is None
 
 
-def test_lost_clicks_trip_only_beyond_the_drop_and_only_where_settled(clock):
-    before = tally(clock, pages=1000, clicked=300)
-    assert judged(clock, tally(clock, pages=1000, clicked=50), before).guardrail == "clicks"
-    assert judged(clock, tally(clock, pages=1000, clicked=200), before) is None
-    assert judged(clock, tally(clock, pages=1000, clicked=50)) is None, "nothing is known of a predecessor"
-    assert judged(clock, tally(clock, pages=1000, clicked=50), before, click_drop=0.0) is None
-    fresh = Watch.of(2, GuardrailConfig(), tally(clock, pages=1000), before)
+def test_lost_clicks_trip_only_beyond_the_drop_and_only_where_settled(clock, tally):
+    before = tally(pages=1000, clicked=300)
+    assert judged(clock, tally(pages=1000, clicked=50), before).guardrail == "clicks"
+    assert judged(clock, tally(pages=1000, clicked=200), before) is None
+    assert judged(clock, tally(pages=1000, clicked=50)) is None, "nothing is known of a predecessor"
+    assert judged(clock, tally(pages=1000, clicked=50), before, click_drop=0.0) is None
+    fresh = Watch.of(2, GuardrailConfig(), tally(pages=1000), before)
     assert fresh is not None
     assert fresh.tripped() is None, "their clicks may still come"
 
 
-def test_drift_is_of_calibrated_rankers_and_both_ways(clock):
-    before = tally(clock, pages=2000, clicked=600, expected=0.3)
+def test_drift_is_of_calibrated_rankers_and_both_ways(clock, tally):
+    before = tally(pages=2000, clicked=600, expected=0.3)
     for expected in (0.1, 0.9):
-        found = judged(clock, tally(clock, pages=2000, clicked=600, expected=expected), before)
+        found = judged(clock, tally(pages=2000, clicked=600, expected=expected), before)
         assert found.guardrail == "drift"
-    assert judged(clock, tally(clock, pages=2000, clicked=600, expected=0.35), before) is None
-    assert judged(clock, tally(clock, pages=2000, clicked=600), before) is None, "it says no probabilities"
+    assert judged(clock, tally(pages=2000, clicked=600, expected=0.35), before) is None
+    assert judged(clock, tally(pages=2000, clicked=600), before) is None, "it says no probabilities"
 
 
-def test_a_click_after_its_time_and_on_another_item_is_none(clock):
-    made = tally(clock, pages=2)
+def test_a_click_after_its_time_and_on_another_item_is_none(clock, tally):
+    made = tally(pages=2)
     made.clicked("r0", "b", 60)
     clock.now = 61
     made.clicked("r1", "a", 60)

@@ -62,9 +62,14 @@ def test_what_is_noted_together_is_one_transaction_of_its_thread(lately):
         other.start()
         other.join()
     assert (seen, lately.count("a")) == ([0], 2)
-    with pytest.raises(ZeroDivisionError), lately.noting():
-        lately.add("a")
-        raise ZeroDivisionError
+
+    def fails():
+        with lately.noting():
+            lately.add("a")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
     assert lately.count("a") == 2, "what failed is not half there"
 
 

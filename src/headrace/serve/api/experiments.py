@@ -11,7 +11,8 @@ from headrace.serve.serving import Serving
 
 
 class OneArm(BaseModel):
-    """share: of the units in the experiment. answers: since the server was started. units: exposed, by files written so far."""
+    """share: of the units in the experiment. answers: of all processes, since the server was started. units: exposed,
+    by files written so far."""
 
     name: str
     control: bool
@@ -49,6 +50,7 @@ def routes(serving: Serving) -> APIRouter:
 def told(serving: Serving, arms: Arms) -> OneExperiment:
     plan, folder = arms.plan, serving.service.root / "exposures"
     units = _units(sorted(folder.glob("*/*.parquet")), plan.experiment)
+    answers = arms.answers(serving.service.shared.lately)
     shares = dict(zip(plan.allocation.names, plan.allocation.shares.tolist(), strict=True))
     return OneExperiment(
         experiment=plan.experiment, unit_kind=plan.unit_kind, digest=plan.digest, started_at=arms.record.started_at,
@@ -56,7 +58,7 @@ def told(serving: Serving, arms: Arms) -> OneExperiment:
         arms=[
             OneArm(
                 name=arm.name, control=arm.name == plan.control, share=round(shares[arm.name], 6), generation=arm.generation or 0,
-                key=arms.services[arm.name].generation, answers=arms.answers[arm.name], units=units.get(arm.name, 0),
+                key=arms.services[arm.name].generation, answers=answers[arm.name], units=units.get(arm.name, 0),
             )
             for arm in plan.arms
         ],

@@ -15,8 +15,8 @@ _MOVES = 50
 
 
 class Answers(BaseModel):
-    """Since the server was started, the last 10,000 at most. clicked: pages that a positive event followed, of `pages` whose time
-    for it is over."""
+    """Of all processes, since the server was started, the last 10,000 at most. clicked: pages that a positive event followed, of
+    `pages` whose time for it is over."""
 
     answers: int
     failed: int
@@ -109,7 +109,7 @@ def routes(serving: Serving) -> APIRouter:
         return Said(serving=live.number, says=says)
 
     @router.post(
-        "/v1/generations/{number}/shadow", response_model=Said, responses={**refused, 404: {"model": Failed}},
+        "/v1/generations/{number}/shadow", response_model=Said, responses={**refused, 404: {"model": Failed, "description": "There is no such generation"}},
         summary="Let it answer silently",
     )  # fmt: skip
     def shadow(number: int) -> Any:

@@ -48,6 +48,6 @@ def guard(app: FastAPI, serving: Serving) -> None:
         }  # fmt: skip
         layers.insert(5, (CORSMiddleware, cors))
     if settings.rate_per_s:
-        layers.insert(-2, (Paced, {"buckets": Buckets(settings.rate_per_s, settings.rate_burst)}))
+        layers.insert(-2, (Paced, {"buckets": Buckets(settings.rate_per_s, settings.rate_burst, serving.service.shared.lately)}))
     for layer, settings_of in reversed(layers):
         app.add_middleware(layer, **settings_of)

@@ -4,9 +4,8 @@ A unit's arm is a function of its id (`flywheel.experiment.assignment`), so it i
 who is outside the experiment's span is answered by whatever is live. A promotion changes nothing for those inside.
 """
 
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.contracts.errors import ConfigError
@@ -14,18 +13,18 @@ from headrace.flywheel.experiment.assignment import OUTSIDE, assign
 from headrace.flywheel.experiment.plan import ExperimentPlan, read_plan
 from headrace.flywheel.experiment.record import Record, opened, record_path
 from headrace.serve.service import Service
-from headrace.serve.state.recent import Assigned
+from headrace.serve.state.lately import Lately
+from headrace.serve.state.recent import Assigned, counted
 
 
 @dataclass(frozen=True)
 class Arms:
-    """services: by the arm's name. answers: since the server was started."""
+    """services: by the arm's name."""
 
     path: Path
     plan: ExperimentPlan
     record: Record
     services: dict[str, Service]
-    answers: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, path: Path, open_number: Callable[[int], Service]) -> "Arms":
@@ -51,3 +50,7 @@ class Arms:
         if arm == OUTSIDE:
             return None
         return Assigned(self.plan.experiment, self.plan.allocation.names[arm], unit, self.plan.unit_kind)
+
+    def answers(self, lately: Lately) -> dict[str, int]:
+        """By arm, since the server was started, of all its processes."""
+        return {name: lately.count(counted(self.plan.experiment, name)) for name in self.services}

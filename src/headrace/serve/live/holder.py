@@ -84,7 +84,6 @@ class Live:
     def sent(self, given: Given, answered_by: Service) -> None:
         """An answer has left."""
         if given.assigned is not None and self.arms is not None and not given.again:
-            self.arms.answers[given.assigned.arm] += 1
             self.metered.arms.labels(given.assigned.experiment, given.assigned.arm).inc()
         shadow = self.shadow
         if shadow is not None:

@@ -6,14 +6,15 @@ It answers as of the request's moment, so from the same history. Nothing of it i
     correlation    Spearman's rank correlation of the candidates that both ranked, where there are three or more
     took_s         beside what the real answer took; the thread shares the machine with the answers, so it is an upper bound
 
-A bounded queue: while it is full, further requests are counted as dropped.
+A bounded queue: while it is full, further requests are counted as dropped. Figures are of all processes of the server.
 """
 
 import logging
 import queue
+import struct
 import threading
 import time
-from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,10 +25,14 @@ from headrace.contracts.rng import mix, stable_hash, uniform
 from headrace.serve.asked import HISTORY
 from headrace.serve.live.metered import Metered
 from headrace.serve.service import Given, Service
+from headrace.serve.state.database import Full
+from headrace.serve.state.lately import Ring, whose
 
 log = logging.getLogger(__name__)
 
 _LOOKED_BACK = 1000
+_OUTCOMES = ("answered", "failed", "dropped")
+_COMPARED = struct.Struct("<4d")
 _SALT = stable_hash(["shadow"])[0]
 
 
@@ -44,12 +49,16 @@ class Shadow:
 
     def __init__(self, candidate: Service, metered: Metered, *, share: float, waiting: int):
         self.candidate, self.metered, self.share = candidate, metered, share
-        self.counts = {"answered": 0, "failed": 0, "dropped": 0}
-        self.failed = ""
-        self._seen: deque[tuple[float, float, float, float]] = deque(maxlen=_LOOKED_BACK)
+        self._lately = candidate.shared.lately
+        self._seen = Ring(self._lately.tables["compared"], _LOOKED_BACK, whose(candidate.generation))
         self._queue: queue.Queue[Waiting | None] = queue.Queue(waiting)
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
         self._thread.start()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Of this generation as a shadow, since the server was started, in all its processes."""
+        return {outcome: self._lately.count(self._named(outcome)) for outcome in _OUTCOMES}
 
     def offer(self, given: Given, answered_by: Service) -> None:
         """Never waits. One that had been given before is not compared again."""
@@ -62,14 +71,15 @@ class Shadow:
 
     def figures(self) -> dict[str, Any]:
         """Means over the last 1,000 answers; None where there are none."""
-        seen = np.array(self._seen, np.float64).reshape(-1, 4)
+        with self._lately.reading() as reading:
+            seen = np.frombuffer(b"".join(self._seen.values(reading)), np.float64).reshape(-1, 4)
         overlap, correlation, took, real = seen.T
         known = correlation[~np.isnan(correlation)]
         ms = {name: [_ms(values, 50), _ms(values, 99)] for name, values in (("shadow", took), ("live", real))}
         return {
             **self.counts, "share": self.share, "overlap": _mean(overlap), "rank_correlation": _mean(known),
             "shadow_p50_ms": ms["shadow"][0], "shadow_p99_ms": ms["shadow"][1],
-            "live_p50_ms": ms["live"][0], "live_p99_ms": ms["live"][1], "last_failure": self.failed,
+            "live_p50_ms": ms["live"][0], "live_p99_ms": ms["live"][1], "last_failure": self._lately.asked(self._named("why"))[1],
         }  # fmt: skip
 
     def close(self) -> None:
@@ -90,7 +100,8 @@ class Shadow:
                 asked = replace(asked, skipped=tuple({HISTORY} & {*asked.skipped}))
                 walked = self.candidate.walk(asked, counted=False)
             except Exception as error:  # whatever it is, it would have been an answer that a user did not get
-                self.failed = f"{type(error).__name__}: {error}"
+                with suppress(Full):
+                    self._lately.ask(self._named("why"), f"{type(error).__name__}: {error}")
                 log.warning("shadow %s could not answer %s", self.candidate.generation, one.given.asked.request_id, exc_info=True)
                 self._count("failed")
                 continue
@@ -102,17 +113,22 @@ class Shadow:
         theirs = {item.item_id for item in one.given.page}
         overlap = len(mine & theirs) / max(len(mine), len(theirs), 1)
         correlation = spearman(ranked(self.candidate, walked), one.ranked)
-        self._seen.append((overlap, correlation, took_s, one.given.took_s))
         generation = self.candidate.generation
         self.metered.shadow_s.labels(generation).observe(took_s)
         self.metered.shadow_overlap.labels(generation).observe(overlap)
         if not np.isnan(correlation):
             self.metered.shadow_correlation.labels(generation).observe(correlation)
-        self._count("answered")
+        with self._lately.noting() as writing:
+            number = self._seen.add(writing, _COMPARED.pack(overlap, correlation, took_s, one.given.took_s))
+            self._seen.over(writing, number)
+            self._count("answered")
 
     def _count(self, outcome: str) -> None:
-        self.counts[outcome] += 1
+        self._lately.add(self._named(outcome))
         self.metered.shadow_answers.labels(self.candidate.generation, outcome).inc()
+
+    def _named(self, what: str) -> str:
+        return f"shadow {self.candidate.generation} {what}"
 
 
 def ranked(service: Service, walked: Walk) -> list[str]:

@@ -3,30 +3,29 @@
 A page counts as clicked where a positive event names its request and one of its items, once however many there are. Pages are
 compared after the same time each (`settled`), so that a page that was just shown is not one that nobody clicked.
 expected: what a calibrated ranker says of the same, 1 - product of (1 - p) over the page; NaN of any other ranker.
+All of a server's processes count together (`state.lately`), by one clock: the machine's, that only goes on. Of a page there are a
+digest of its request, 4 bytes an item (so of 400 million clicks on other items one counts), and neither user nor page.
 """
 
-import math
+import struct
 import time
-from collections import OrderedDict, deque
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Lock
 
 import numpy as np
 
 from headrace.contracts.requests import Float64
+from headrace.serve.state.database import DIGEST, digest
+from headrace.serve.state.lately import Lately, Ring, whose
 
 _MOST = 10_000
 """Answers, and pages, that are looked back on."""
-
-
-@dataclass
-class _Page:
-    at_s: float
-    items: frozenset[str]
-    expected: float
-    clicked: bool = False
+_ANSWER = struct.Struct("<dd?")
+_PAGE = struct.Struct(f"<dd?{DIGEST}s")
+_ANSWERS = np.dtype([("at_s", "<f8"), ("took_s", "<f8"), ("failed", "?")])
+_PAGES = np.dtype([("at_s", "<f8"), ("expected", "<f8"), ("clicked", "?"), ("request", f"V{DIGEST}")])
 
 
 @dataclass(frozen=True)
@@ -50,47 +49,69 @@ class Figures:
 
 
 class Tally:
-    """Of one generation. clock: seconds that only go on."""
+    """Of one generation. clock: seconds that only go on, the same in all processes."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
-        self.clock, self._lock = clock, Lock()
-        self._answers: deque[tuple[float, float, bool]] = deque(maxlen=_MOST)
-        self._pages = OrderedDict[str, _Page]()
+    def __init__(self, lately: Lately, generation: str, clock: Callable[[], float] = time.monotonic):
+        self.clock, self._lately, self._of = clock, lately, whose(generation)
+        self._answers, self._pages = (Ring(lately.tables[name], _MOST, self._of) for name in ("answers", "pages"))
+        self._shown = lately.tables["shown"]
 
     @contextmanager
-    def timed(self) -> Iterator[None]:
-        """An answer; one that raises failed."""
-        started, failed = self.clock(), True
+    def failures(self) -> Iterator[None]:
+        """Round an answer: one that raises failed. One that does not is `answered`, with what else is noted of it."""
+        started = self.clock()
         try:
             yield
-            failed = False
-        finally:
-            now = self.clock()
-            with self._lock:
-                self._answers.append((now, now - started, failed))
+        except BaseException:
+            self.answered(self.clock() - started, failed=True)
+            raise
+
+    def answered(self, took_s: float, *, failed: bool = False) -> None:
+        with self._lately.noting() as writing:
+            number = self._answers.add(writing, _ANSWER.pack(self.clock(), took_s, failed))
+            self._answers.over(writing, number)
 
     def shown(self, request_id: str, items: frozenset[str], expected: float) -> None:
-        with self._lock:
-            self._pages[request_id] = _Page(self.clock(), items, expected)
-            while len(self._pages) > _MOST:
-                self._pages.popitem(last=False)
+        with self._lately.noting() as writing:
+            name = digest(request_id)
+            number = self._pages.add(writing, _PAGE.pack(self.clock(), expected, False, name))
+            writing.put(self._of + name, self._pages.key(number) + b"".join(map(_short, items)), db=self._shown)
+            for old in self._pages.over(writing, number):
+                writing.delete(self._of + old[-DIGEST:], db=self._shown)
 
     def clicked(self, request_id: str, item_id: str, within_s: float) -> None:
         """A positive event that names a request."""
-        with self._lock:
-            page = self._pages.get(request_id)
-            if page is not None and item_id in page.items and self.clock() - page.at_s <= within_s:
-                page.clicked = True
+        with self._lately.reading() as reading:
+            found = reading.get(self._of + digest(request_id), db=self._shown)
+            if found is None:
+                return
+            key, items = found[: len(self._of) + 8], found[len(self._of) + 8 :]
+            at_s, expected, clicked, name = _PAGE.unpack(reading.get(key, db=self._pages.table))
+        if _short(item_id) not in _cut(items) or clicked or self.clock() - at_s > within_s:
+            return
+        with self._lately.noting() as writing:
+            if writing.get(key, db=self._pages.table) is not None:  # it may have been the oldest meanwhile
+                writing.put(key, _PAGE.pack(at_s, expected, True, name), db=self._pages.table)
 
     def since(self, at_s: float, *, settled_s: float = 0.0) -> Figures:
         """Answers and pages from then on. settled_s: how long ago a page was shown at least."""
-        with self._lock:
-            now = self.clock()
-            answers = [one for one in self._answers if one[0] >= at_s]
-            pages = [one for one in self._pages.values() if at_s <= one.at_s <= now - settled_s]
-        took = np.array([seconds for _, seconds, failed in answers if not failed], np.float64)
-        rated = [one for one in pages if not math.isnan(one.expected)]
+        with self._lately.reading() as reading:
+            answers, pages = (
+                np.frombuffer(b"".join(ring.values(reading)), form)
+                for ring, form in ((self._answers, _ANSWERS), (self._pages, _PAGES))
+            )
+        answers = answers[answers["at_s"] >= at_s]
+        pages = pages[(pages["at_s"] >= at_s) & (pages["at_s"] <= self.clock() - settled_s)]
+        rated = pages[~np.isnan(pages["expected"])]
         return Figures(
-            len(answers), sum(failed for *_, failed in answers), took, len(pages), sum(one.clicked for one in pages),
-            sum(one.clicked for one in rated), sum(one.expected for one in rated),
+            len(answers), int(answers["failed"].sum()), answers["took_s"][~answers["failed"]], len(pages),
+            int(pages["clicked"].sum()), int(rated["clicked"].sum()), float(rated["expected"].sum()),
         )  # fmt: skip
+
+
+def _short(item_id: str) -> bytes:
+    return struct.pack("<I", zlib.crc32(item_id.encode()))
+
+
+def _cut(items: bytes) -> set[bytes]:
+    return {items[at : at + 4] for at in range(0, len(items), 4)}

@@ -11,6 +11,7 @@ import polars as pl
 from headrace.data.forget import without
 from headrace.serve.logs.files import alone
 from headrace.serve.state.database import Database, Occupied
+from headrace.serve.state.lately import emptied
 
 
 def forget_served(root: Path, user_id: str, *, map_gb: float) -> dict[str, int]:
@@ -47,6 +48,7 @@ def _from_state(folder: Path, user_id: str, map_gb: float) -> int:
         state.close()
         return removed
     removed = state.forget(user_id)
+    emptied(folder.parent / "lately")  # a server that was killed left what it remembered
     state.close()
     Database(folder, map_gb, sole=True).close()  # opened anew, it holds no trace in unused pages
     return removed

@@ -8,8 +8,8 @@
 
 Nothing of it is waited for: no commit waits for the disk, and a server that is started begins with it empty, so that what a power
 cut leaves is never read. What can't be written, because the disk is full, is lost, counted, and nobody's answer fails for it.
-Pages are written to the file and not through the map (LMDB's writemap): that takes a third of the time, but a full disk then kills
-the process instead of failing the write. Cost of an answer: one transaction, some 17 pages of 4 kB.
+Pages are written to the file and not through the map: LMDB's writemap takes a third of the time, but then a full disk kills the
+process instead of failing the write. Cost of an answer: one transaction, some 17 pages of 4 kB.
 """
 
 import logging
@@ -92,18 +92,18 @@ class Lately:
 
     def add(self, name: str, by: int = 1) -> None:
         with self.noting() as writing:
-            key, table = name.encode(), self.tables["counts"]
+            key, table = digest(name), self.tables["counts"]
             writing.put(key, struct.pack(">q", _number(writing.get(key, db=table)) + by), db=table)
 
     def count(self, name: str) -> int:
         """What was added since the server was started, by all its processes."""
         with self.reading() as reading:
-            return _number(reading.get(name.encode(), db=self.tables["counts"]))
+            return _number(reading.get(digest(name), db=self.tables["counts"]))
 
     def ask(self, name: str, value: str = "") -> int:
         """Its number: one more than that of what was asked under this name before. Full."""
         with self.writing() as writing:
-            key, table = name.encode(), self.tables["asked"]
+            key, table = digest(name), self.tables["asked"]
             number = _number((writing.get(key, db=table) or b"")[:8]) + 1
             writing.put(key, struct.pack(">q", number) + value.encode(), db=table)
             return number
@@ -111,7 +111,7 @@ class Lately:
     def asked(self, name: str) -> tuple[int, str]:
         """What was asked last under this name; (0, "") if nothing was."""
         with self.reading() as reading:
-            found = reading.get(name.encode(), db=self.tables["asked"]) or b""
+            found = reading.get(digest(name), db=self.tables["asked"]) or b""
             return _number(found[:8]), found[8:].decode()
 
     def close(self) -> None:
@@ -135,13 +135,22 @@ class Ring:
     def key(self, number: int) -> bytes:
         return self.of + struct.pack(">Q", number)
 
-    def over(self, writing: Any, number: int) -> Iterator[bytes]:
+    def over(self, writing: Any, number: int) -> list[bytes]:
         """Takes out what is too old beside the newest, whose number it is."""
-        cursor = writing.cursor(self.table)
+        cursor, out = writing.cursor(self.table), []
         while cursor.set_range(self.of) and number - struct.unpack(">Q", cursor.key()[len(self.of) :])[0] >= self.most:
-            value = cursor.value()
+            out.append(cursor.value())
             cursor.delete()
-            yield value
+        return out
+
+    def pop(self, writing: Any) -> bytes:
+        """The oldest; KeyError where there is none."""
+        cursor = writing.cursor(self.table)
+        if not cursor.set_range(self.of) or not cursor.key().startswith(self.of):
+            raise KeyError(self.of)
+        value: bytes = cursor.value()
+        cursor.delete()
+        return value
 
     def values(self, reading: Any) -> list[bytes]:
         cursor, found = reading.cursor(self.table), []

@@ -1,14 +1,22 @@
-"""Answers given lately, so that a request sent again gets the page it got, whichever generation answers by now."""
+"""Answers given lately, so that a request sent again gets the page it got, whichever generation or process answers by now.
+
+A row (whose it is, what was asked, the page) lies under a digest of the request's id; the oldest goes first.
+"""
 
 import json
-from collections import OrderedDict
+import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from threading import Lock
+from dataclasses import astuple, dataclass
+from typing import Any, Protocol
 
 from headrace.cascade.answers import Answered
 from headrace.contracts.requests import Bool
 from headrace.serve.asked import Asked
+from headrace.serve.state.database import digest
+from headrace.serve.state.lately import MAP_MB, Lately, Ring
+
+_HEAD = struct.Struct(">II")  # bytes of the user's id, and of what was asked
+_MOST_BYTES = MAP_MB * 2**20 // 2  # so that there is room for what is changed in a transaction
 
 
 @dataclass(frozen=True)
@@ -19,6 +27,15 @@ class Assigned:
     arm: str
     unit: str
     unit_kind: str
+
+    @property
+    def counted(self) -> str:
+        """Under which an arm's answers are."""
+        return counted(self.experiment, self.arm)
+
+
+def counted(experiment: str, arm: str) -> str:
+    return f"arm\0{experiment}\0{arm}"
 
 
 @dataclass(frozen=True)
@@ -31,33 +48,81 @@ class Remembered:
     assigned: Assigned | None
     packed: bytes
 
+    @classmethod
+    def of(
+        cls, asked: Asked, generation: str, page: Sequence[Answered], *, deterministic: bool, assigned: Assigned | None = None
+    ) -> "Remembered":
+        return cls(asked, generation, deterministic, assigned, json.dumps([one.as_dict() for one in page]).encode())
+
     @property
     def page(self) -> list[Answered]:
         return [Answered(**one) for one in json.loads(self.packed)]
 
+    @property
+    def row(self) -> bytes:
+        user, assigned = self.asked.user_id.encode(), None if self.assigned is None else astuple(self.assigned)
+        said = json.dumps([list(vars(self.asked).values()), self.generation, self.deterministic, assigned]).encode()
+        return _HEAD.pack(len(user), len(said)) + user + said + self.packed
 
-class Recent:
-    """most: requests kept. Of a page some 200 bytes an item are."""
+    @classmethod
+    def read(cls, row: bytes) -> "Remembered":
+        user, said = _HEAD.unpack_from(row)
+        begins = _HEAD.size + user
+        asked, generation, deterministic, assigned = json.loads(row[begins : begins + said])
+        told: list[Any] = [tuple(one) if isinstance(one, list) else one for one in asked]
+        return cls(Asked(*told), generation, deterministic, None if assigned is None else Assigned(*assigned), row[begins + said :])
 
-    def __init__(self, most: int):
-        self.most, self._held, self._lock = most, OrderedDict[str, Remembered](), Lock()
 
-    def get(self, request_id: str) -> Remembered | None:
-        return self._held.get(request_id)
+class Recent(Protocol):
+    """Where it lies is the state's matter (`opening`)."""
 
-    def put(
-        self, asked: Asked, generation: str, page: Sequence[Answered], *, deterministic: bool, assigned: Assigned | None = None
-    ) -> None:
-        packed = json.dumps([one.as_dict() for one in page]).encode()
-        with self._lock:
-            self._held[asked.request_id] = Remembered(asked, generation, deterministic, assigned, packed)
-            while len(self._held) > self.most:
-                self._held.popitem(last=False)
+    def get(self, request_id: str) -> Remembered | None: ...
+    def put(self, answered: Remembered, also: Callable[[], None] = lambda: None) -> bool:
+        """False, and nothing is changed, where the request was answered meanwhile. also: what else is noted of it then, in one
+        transaction where both lie in one place."""
 
     def forget(self, erased: Callable[[Sequence[str]], Bool]) -> None:
         """Those of erased users; erased says of users who is."""
-        with self._lock:
-            held = list(self._held.values())
-            for one, gone in zip(held, erased([one.asked.user_id for one in held]), strict=True):
-                if gone:
-                    del self._held[one.asked.request_id]
+
+
+class RecentHere:
+    """A `Recent` of this machine's processes. most: requests kept. Of a page some 200 bytes an item are."""
+
+    def __init__(self, lately: Lately, most: int):
+        self._lately, self._rows = lately, lately.tables["requests"]
+        self._order = Ring(lately.tables["order"], most)
+
+    def get(self, request_id: str) -> Remembered | None:
+        with self._lately.reading() as reading:
+            row = reading.get(digest(request_id), db=self._rows)
+        return None if row is None else Remembered.read(row)
+
+    def put(self, answered: Remembered, also: Callable[[], None] = lambda: None) -> bool:
+        first = True
+        with self._lately.noting() as writing:
+            name = digest(answered.asked.request_id)
+            first = bool(writing.put(name, answered.row, db=self._rows, overwrite=False))
+            if first:
+                number = self._order.add(writing, name)
+                for old in self._order.over(writing, number):
+                    writing.delete(old, db=self._rows)
+                while self._lately.used(writing, "requests") > _MOST_BYTES:
+                    writing.delete(self._order.pop(writing), db=self._rows)
+                also()
+        return first
+
+    def forget(self, erased: Callable[[Sequence[str]], Bool]) -> None:
+        with self._lately.reading() as reading:
+            held = [(key, _user(row)) for key, row in reading.cursor(self._rows)]
+        gone = [key for (key, _), one in zip(held, erased([user for _, user in held]), strict=True) if one]
+        with self._lately.writing() as writing:
+            for key in gone:
+                writing.delete(key, db=self._rows)
+
+    def __len__(self) -> int:
+        with self._lately.reading() as reading:
+            return int(reading.stat(self._rows)["entries"])
+
+
+def _user(row: bytes) -> str:
+    return row[_HEAD.size : _HEAD.size + _HEAD.unpack_from(row)[0]].decode()

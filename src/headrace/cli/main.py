@@ -239,12 +239,13 @@ def serve(
     redis: Annotated[str | None, typer.Option(help="URL of the Redis that several servers share as their state.")] = None,
     redis_password_file: Annotated[Path | None, typer.Option(help="Holds its password; else HEADRACE_REDIS_PASSWORD.")] = None,
     log_events: Annotated[bool | None, typer.Option(help="Of those who share a Redis, one writes the event log.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes that answer; about one a core.")] = None,
 ) -> None:
     """Answer over HTTP; the API's own pages are at /docs. It follows the run's promotions and rollbacks.
 
     Example:  headrace serve runs/demo --port 8765
 
-    Example:  headrace serve runs/fly-shop --shadow latest
+    Example:  headrace serve runs/fly-shop --shadow latest --workers 4
 
     Example:  headrace serve runs/second --redis redis://10.0.0.7:6379/0 --no-log-events
     """
@@ -254,7 +255,7 @@ def serve(
         raise typer.BadParameter(f'"{log_format}" is none of text, json.', param_hint="--log-format")
     if shadow not in (None, "latest") and not str(shadow).isdigit():
         raise typer.BadParameter(f'"{shadow}" is neither a generation\'s number nor latest.', param_hint="--shadow")
-    serve_run(run, host, port, log_format, anyone, experiment, shadow, redis, redis_password_file, log_events)  # type: ignore[arg-type]
+    serve_run(run, host, port, log_format, anyone, experiment, shadow, redis, redis_password_file, log_events, workers)  # type: ignore[arg-type]
 
 
 def run() -> None:

@@ -1,11 +1,16 @@
 """What serve does: answers until a signal stops it."""
 
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 
 from headrace.cli.drawing import page
 from headrace.contracts.errors import ConfigError, MissingExtra
+from headrace.contracts.serving import ServeConfig
 
 
 def serve_run(
@@ -19,16 +24,14 @@ def serve_run(
     redis_url: str | None = None,
     redis_password: Path | None = None,
     writes_log: bool | None = None,
+    workers: int | None = None,
 ) -> None:
     """anyone: whoever reaches it may ask, though there are no keys. From experiment on: instead of the plan's."""
-    try:
-        import uvicorn  # noqa: F401
-    except ImportError:
-        raise MissingExtra("uvicorn", "serve", "Serving") from None
-    from headrace.serve.app import create_app
+    if find_spec("uvicorn") is None:
+        raise MissingExtra("uvicorn", "serve", "Serving")
     from headrace.serve.guard.keys import FILE, KeyRing
-    from headrace.serve.guard.listening import server
     from headrace.serve.guard.log_lines import log_to_stderr
+    from headrace.serve.workers.settings import serve_settings
 
     ring = KeyRing(folder / FILE)
     check_reach(folder, host, closed=ring.closed, anyone=anyone)
@@ -38,10 +41,43 @@ def serve_run(
     other |= {} if redis_url is None else {"state": "redis", "redis_url": redis_url}
     other |= {} if redis_password is None else {"redis_password_file": str(redis_password)}
     other |= {} if writes_log is None else {"writes_log": writes_log}
+    settings: ServeConfig = replace(serve_settings(folder), **other)
+    settings = settings if workers is None else replace(settings, workers=workers)
+
+    def say(port: int) -> None:
+        page().print(f"{folder} answers on http://{host}:{port}/v1/recommend; try it on http://{host}:{port}/docs")
+        page().print(_who(folder, ring.closed, len(ring.keys), host))
+
+    if settings.workers > 1:
+        _supervise(folder, host, port, settings, log_format, other, say)
+        return
+    from headrace.serve.app import create_app
+    from headrace.serve.guard.listening import server
+
     listens = server(create_app(folder, **other), host, port)
-    page().print(f"{folder} answers on http://{host}:{port}/v1/recommend; try it on http://{host}:{port}/docs")
-    page().print(_who(folder, ring.closed, len(ring.keys), host))
+    say(port)
     listens.run()
+
+
+def _supervise(
+    folder: Path, host: str, port: int, settings: ServeConfig, log_format: Literal["text", "json"], other: dict[str, Any],
+    say: Callable[[int], None],
+) -> None:  # fmt: skip
+    """Ends as one process does: by the signal that stopped it."""
+    from headrace.serve.workers.sockets import held, port_of
+    from headrace.serve.workers.supervisor import Supervisor
+
+    if settings.state == "redis":
+        raise ConfigError(
+            f"--workers {settings.workers} with --redis: the processes of one server share its own files, and who writes the "
+            "event log is not settled among them in Redis. Start several servers on that Redis instead, or leave --redis out."
+        )
+    sockets = held(host, port)
+    port = port_of(sockets)
+    supervisor = Supervisor(
+        folder, settings.workers, sockets, settings, log_format=log_format, other=other, ready=lambda: say(port)
+    )  # fmt: skip
+    signal.raise_signal(supervisor.run())
 
 
 def check_reach(folder: Path, host: str, *, closed: bool, anyone: bool) -> None:

@@ -45,8 +45,11 @@ class ServeConfig:
     read_s: of what is sent, how long, how deep and how slow it may be. drain_s: how long a server that was told to stop still
     takes requests, while /readyz says that it stops. min_free_mb: of disk, below which /readyz says no. cors_origins: sites
     whose pages may ask.
+    workers: processes that answer on one port, each with a part of states_mb.
     reload_s: how often the run's ledger is looked at for another live generation. shadow: a generation's number, or "latest", the
     newest one that is not live: it answers a shadow_share of requests too, for nobody, shadow_queue of them waiting at most.
+    newcomers: slots of a page that items may take which were put and which the generation does not know; 0: none of them is
+    recommended before the next build.
     experiment: a sealed plan whose arms name generations (docs/experiments.md); from the plan's folder.
     console_images: whether the console's pages show items' pictures, which a browser then asks of whoever holds them.
     runtime: onnx was the faster in most runs (docs/serving.md); what has no exporter runs in torch either way.
@@ -72,6 +75,7 @@ class ServeConfig:
     json_depth: Annotated[int, Gt(0)] = 32
     read_s: Annotated[float, Gt(0)] = 10.0
     drain_s: Annotated[float, Ge(0)] = 1.0
+    workers: Annotated[int, Ge(1)] = 1
     min_free_mb: Annotated[float, Ge(0)] = 100.0
     cors_origins: tuple[str, ...] = ()
     console_images: bool = False
@@ -81,4 +85,5 @@ class ServeConfig:
     shadow_queue: Annotated[int, Gt(0)] = 64
     experiment: str | None = None
     guardrails: GuardrailConfig = field(default_factory=GuardrailConfig)
+    newcomers: Annotated[int, Ge(0)] = 1
     runtime: Literal["onnx", "torch"] = "onnx"

@@ -7,17 +7,19 @@ SIGINT     (Ctrl+C) the same without the wait; a second signal of either kind to
 import asyncio
 import logging
 import signal
+import socket
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 import h11
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from headrace.contracts.serving import ServeConfig
 from headrace.serve.guard.door import Door
+from headrace.serve.guard.unread import Unread
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +27,7 @@ _CONNECTIONS = 1000
 _STOP_S = 30
 
 
-class Patient(H11Protocol):
+class Patient(Unread):
     """A connection whose sender has `read_s` for a request's headers, however they trickle. Between requests uvicorn's own
     patience counts (5 s), and for a body `Body`'s."""
 
@@ -63,11 +65,11 @@ class Patient(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """door: told of a stop before the listening ends."""
+    """door: told of a stop before the listening ends. listening: called once it listens."""
 
-    def __init__(self, config: uvicorn.Config, door: Door, drain_s: float):
+    def __init__(self, config: uvicorn.Config, door: Door, drain_s: float, listening: Callable[[], object] = lambda: None):
         super().__init__(config)
-        self.door, self.drain_s = door, drain_s
+        self.door, self.drain_s, self.listening = door, drain_s, listening
         self._shut_at: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -78,13 +80,18 @@ class Server(uvicorn.Server):
         self.door.state = "shut"
         super().handle_exit(sig, frame)
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.should_exit:
+            self.listening()
+
     async def on_tick(self, counter: int) -> bool:
         if self._shut_at is not None and time.monotonic() >= self._shut_at:
             self.door.state, self.should_exit = "shut", True
         return await super().on_tick(counter)
 
 
-def server(app: FastAPI, host: str, port: int) -> Server:
+def server(app: FastAPI, host: str, port: int, listening: Callable[[], object] = lambda: None) -> Server:
     """Of an app of `create_app`; its `run` returns when a signal has stopped it."""
     serving = app.state.serving
     settings: ServeConfig = serving.settings
@@ -93,4 +100,4 @@ def server(app: FastAPI, host: str, port: int) -> Server:
         app, host=host, port=port, http=protocol, log_config=None, access_log=False, limit_concurrency=_CONNECTIONS,
         timeout_graceful_shutdown=_STOP_S, server_header=False,
     )  # fmt: skip
-    return Server(config, serving.door, settings.drain_s)
+    return Server(config, serving.door, settings.drain_s, listening)

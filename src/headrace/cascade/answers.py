@@ -15,7 +15,7 @@ import polars as pl
 
 from headrace.cascade.cascade import Cascade
 from headrace.cascade.codes_in_words import CodesInWords
-from headrace.cascade.scoring import scored
+from headrace.cascade.scoring import NEWCOMERS
 from headrace.cascade.sparing import ORDER, Skips, Timed, in_order, never, untimed
 from headrace.cascade.steering import PREFERENCE
 from headrace.contracts.explaining import Reasoned, Ruled
@@ -45,9 +45,10 @@ class Names:
 class Walk:
     """Requests all the way. scored: stage -> all that reached it, best first. candidates: what the page was chosen from.
 
-    skipped: stages that were left out.
+    cascade: whose answer it is. skipped: stages that were left out.
     """
 
+    cascade: Cascade
     requests: Requests
     recalled: Candidates
     scored: dict[str, Candidates]
@@ -106,7 +107,7 @@ def walk(cascade: Cascade, requests: Requests, *, seed: int, timed: Timed = unti
             skipped += [later.stage for later in cascade.scorings[number + 1 :]]
             break
         with timed(scoring.stage):
-            made[scoring.stage], found = scored(scoring, requests, found, cascade.steering)
+            made[scoring.stage], found = cascade.scored(scoring, requests, found)
     if not made:
         found = in_order(recalled)
         found = made[ORDER] = found if cascade.steering is None else cascade.steering(requests, found, ORDER)
@@ -115,7 +116,7 @@ def walk(cascade: Cascade, requests: Requests, *, seed: int, timed: Timed = unti
     with timed("page"):
         found = cascade.with_pins(requests, found)
         slates = cascade.page.act(requests, found, seed=seed)
-    return Walk(requests, recalled, made, found, slates, tuple(skipped))
+    return Walk(cascade, requests, recalled, made, found, slates, tuple(skipped))
 
 
 def answer(
@@ -126,12 +127,15 @@ def answer(
 
 
 def pages(cascade: Cascade, names: Names, walked: Walk, codes: CodesInWords | None = None) -> list[list[Answered]]:
-    slates, candidates = walked.slates, walked.candidates
+    slates, candidates, page_of, new = walked.slates, walked.candidates, walked.cascade.page, walked.cascade.newcomers
+    known = slates.items if new is None else np.where(slates.items < new.n_items, slates.items, 0)
     reasoned = {name: one for name, one in cascade.retrievers.items() if isinstance(one, Reasoned)}
-    because = {name: one.because(walked.requests, slates.items) for name, one in reasoned.items()}
+    because = {name: one.because(walked.requests, known) for name, one in reasoned.items()}
+    if new is not None:
+        because[NEWCOMERS] = np.where(known > 0, 0, new.nearest(slates.items))
     rules = (
-        cascade.page.explain(walked.requests, slates)
-        if isinstance(cascade.page, Ruled)
+        page_of.explain(walked.requests, slates)
+        if isinstance(page_of, Ruled)
         else [[[] for _ in slots] for slots in slates.items]
     )
     last = list(walked.scored)[-1]

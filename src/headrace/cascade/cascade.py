@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from headrace.cascade.join import join
-from headrace.cascade.scoring import Scoring, propose, score, with_pairs
+from headrace.cascade.newcomers import Newcomers
+from headrace.cascade.scoring import Scoring, propose, scored, with_pairs
 from headrace.cascade.sparing import Skips, Timed, never, spared, untimed
 from headrace.cascade.steering import Steering
 from headrace.contracts.requests import Allowed, Bool, Candidates, Float64, Requests, Slates
@@ -20,8 +21,10 @@ class Cascade:
 
     It finds its own candidates, so it is asked with None. seen_items: whether what a user had before may come again.
     features: what candidates carry is read from them; None: they carry nothing. steering: what a preference in words does to the
-    scores; None: it does nothing.
+    scores; None: it does nothing. newcomers: items that came since the build; None: there are none.
     """
+
+    newcomers: Newcomers | None = None
 
     def __init__(
         self,
@@ -58,7 +61,9 @@ class Cascade:
         skips: which retrievers are left out, by "retrieve.NAME"; their scores are there, of nothing.
         """
         found = self._proposed(requests, spared(self.retrievers, skips, timed))
-        return found if self.features is None else with_pairs(self.features, requests, found)
+        if self.features is not None:
+            found = with_pairs(self.features, requests, found)
+        return found if self.newcomers is None else self.newcomers.beside(requests, found, self.features)
 
     def _proposed(self, requests: Requests, retrievers: Mapping[str, Retriever]) -> Candidates:
         allowed = self.allowed(requests)
@@ -73,9 +78,20 @@ class Cascade:
 
     def candidates(self, requests: Requests) -> Candidates:
         """Recalled and scored, best first; what the page's rules pin joins where it may be shown at all."""
-        return self.with_pins(requests, score(self.scorings, requests, self.recall(requests), self.steering))
+        found = self.recall(requests)
+        for scoring in self.scorings:
+            _, found = self.scored(scoring, requests, found)
+        return self.with_pins(requests, found)
+
+    def scored(self, scoring: Scoring, requests: Requests, candidates: Candidates) -> tuple[Candidates, Candidates]:
+        """One stage: all that reached it with its score, best first, and those that go on."""
+        if self.newcomers is None:
+            return scored(scoring, requests, candidates, self.steering)
+        return self.newcomers.scored(scoring, requests, candidates, self.steering)
 
     def with_pins(self, requests: Requests, candidates: Candidates) -> Candidates:
+        if self.newcomers is not None:
+            candidates = self.newcomers.few(candidates)
         if not isinstance(self.page, Pinning):
             return candidates
         return self.page.with_pins(requests, candidates, self.allowed(requests))

@@ -17,8 +17,8 @@ from headrace.contracts.seams import Retriever
 from headrace.data.features import Features
 from headrace.data.rank_inputs import candidate_batch, pairs_in, user_batch
 
-SHOWN = "shown"
-_SAID_BY_NONE = ("fallback", SHOWN, PREFERENCE)  # scores that no scorer looks at
+SHOWN, NEWCOMERS = "shown", "newcomers"
+_SAID_BY_NONE = ("fallback", SHOWN, PREFERENCE, NEWCOMERS)  # scores that no scorer looks at
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ def scored(
     if steering is not None:
         everything = steering(requests, everything, scoring.stage)
     by, most = list(everything.scores)[-1], everything.items.shape[1]
-    return everything.top(by, most), everything.top(by, scoring.keep)
+    everything = everything.top(by, most)
+    return everything, everything.first(scoring.keep)
 
 
 def logits_of(scorer: Any, requests: Requests, candidates: Candidates) -> Float32:

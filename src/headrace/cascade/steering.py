@@ -10,7 +10,9 @@ request; mean and sd come from the catalogue's first two moments, O(dim²).
 It needs no model trained on preferences. Where one of the retrievers is (mender), candidates that fit are proposed too.
 """
 
+import copy
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +34,12 @@ class Steering:
         spoken = self.vectors[length[:, 0] > 0].astype(np.float64)
         self.mean = spoken.mean(0) if len(spoken) else np.zeros(vectors.shape[1])
         self.spread = spoken.T @ spoken / max(len(spoken), 1) - np.outer(self.mean, self.mean)
+
+    def over(self, vectors: Any) -> "Steering":
+        """The same for more items: their vectors, looked up by number."""
+        made = copy.copy(self)
+        made.vectors = vectors
+        return made
 
     def __call__(self, requests: Requests, candidates: Candidates, stage: str) -> Candidates:
         """With the score PREFERENCE last: the stage's, moved. Without a preference among the requests, as they came."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.contracts.requests import Allowed, Candidates, Float32, Float64, Requests, Slates
+from headrace.contracts.requests import Allowed, Candidates, Float32, Float64, Int32, Requests, Slates
 
 if TYPE_CHECKING:
     import torch
@@ -256,3 +256,16 @@ class Pinning(Protocol):
     """A page policy whose rules show items that no retriever may have proposed: they join the candidates, unscored (NaN)."""
 
     def with_pins(self, requests: Requests, candidates: Candidates, allowed: Allowed) -> Candidates: ...
+
+
+@runtime_checkable
+class Welcoming(Protocol):
+    """A page policy that can fill its slots with items beyond the build's too, once it is told of them.
+
+    numbers [n]: ascending, behind the build's. categories [n, W]: the numbers that `encode` has for their names, 0 for none.
+    vectors [n, dim] or None.
+    """
+
+    def welcoming(
+        self, numbers: Int32, categories: Int32, vectors: Float32 | None, encode: Callable[[Sequence[str]], Int32]
+    ) -> Policy: ...

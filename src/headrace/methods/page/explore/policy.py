@@ -16,8 +16,14 @@ Source: the conditional form of Plackett-Luce sampling; propensities per slot as
 and Goldstein, SIGIR 1998, whose similarity to the query is the score here; that it is standardised is our reading.
 """
 
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
+from headrace.contracts.beyond import Beyond
 from headrace.contracts.errors import ConfigError, DataError
 from headrace.contracts.requests import Allowed, Bool, Candidates, Float32, Float64, Int32, Requests, Slates
 from headrace.contracts.rng import mix, seed_of, stable_hash, uniform
@@ -110,6 +116,23 @@ class Explore:
         """Whether a rule put each item there, [R, S]: the propensity of 1 of such a slot is no choice of the scores."""
         acted = self.rules.acted(slates.items, self.rules.in_force(requests))
         return np.asarray(acted[:, :, [rule.pin is not None for rule in self.rules.rules]].any(2))
+
+    def welcoming(
+        self, numbers: Int32, categories: Int32, vectors: Float32 | None, encode: Callable[[Sequence[str]], Int32]
+    ) -> "Explore":
+        """The same page for items beyond the build's too."""
+        made: Any = copy.copy(self)
+        if self.bags is not None:
+            made.bags = Beyond(self.bags, numbers, tidy_bags(categories))
+        if self.vectors is not None and vectors is not None:
+            made.vectors = Beyond(self.vectors, numbers, unit_rows(vectors))
+        members: list[Any] = []
+        for rule, held in zip(self.rules.rules, self.rules.members, strict=True):
+            named = encode([rule.target])[0] if held is not None else 0
+            members.append(None if held is None else Beyond(held, numbers, (categories == named).any(1)))
+        made.rules = replace(self.rules, members=tuple(members))
+        found: Explore = made
+        return found
 
     def explain(self, requests: Requests, slates: Slates) -> list[list[list[str]]]:
         """[R][S] names of the rules that acted on each shown item: the pin that put it there, or else the boosts it has."""

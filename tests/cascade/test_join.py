@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from headrace.cascade.join import join, stacked
 from headrace.contracts.requests import Candidates
+from headrace.contracts.rng import rng
 
 
 def listed(name, rows):
@@ -53,3 +54,20 @@ def test_stacking_widens_with_empty_places():
     whole = stacked([listed("a", [[1]]), listed("a", [[2, 3]])])
     assert whole.items.tolist() == [[1, 0], [2, 3]]
     assert np.isnan(whole.scores["a"][0, 1])
+
+
+def test_a_request_alone_is_what_it_is_among_others():
+    draw, proposals = rng(0, "proposals"), {}
+    for name, width in (("a", 6), ("b", 4), ("c", 0)):
+        items = np.array([draw.permutation(9)[:width] for _ in range(20)], np.int32).reshape(20, width)
+        proposals[name] = Candidates(items, {name: draw.normal(size=items.shape).astype(np.float32)})
+    among = join(proposals)
+    for row in range(20):
+        alone = join({name: one.take([row]) for name, one in proposals.items()})
+        width = alone.items.shape[1]
+        assert alone.items[0].tolist() == among.items[row, :width].tolist()
+        assert not among.items[row, width:].any()
+        for name, scores in alone.scores.items():
+            assert np.array_equal(scores[0], among.scores[name][row, :width], equal_nan=True)
+    nothing = join({"a": Candidates(np.zeros((1, 2), np.int32), {"a": np.full((1, 2), np.nan, np.float32)})})
+    assert nothing.items.tolist() == [[0]]

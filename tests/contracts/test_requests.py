@@ -66,3 +66,27 @@ def test_top_sorts_by_a_stage_and_keeps_ties_in_order():
     assert best.items.tolist() == [[8, 6, 7]]
     assert best.scores["one"].tolist() == [[1, 3, 2]]
     assert Candidates(items, scores).top("two", 9).items.tolist() == [[8, 6, 7, 5, 0]]
+
+
+@given(row_lists, st.integers(1, 8), st.integers(0, 5))
+def test_a_row_alone_is_what_it_is_among_others(rows, k, row):
+    history, row = history_of(rows), row % len(rows)
+    alone = history.take(np.array([row]))
+    assert alone.last_at_us(k).tolist() == history.last_at_us(k)[[row]].tolist()
+    assert rows_of(alone.newest(k)) == rows_of(history.newest(k))[row : row + 1]
+    some = np.ones((len(rows), 10), np.float32)
+    allowed = Allowed(np.arange(10) % 3 > 0, history)
+    assert allowed.take(np.array([row])).mask(some[[row]].copy()).tolist() == allowed.mask(some)[[row]].tolist()
+
+
+def test_top_of_one_is_what_it_is_among_others():
+    scores = np.array([[2, np.nan, 2, 5, 1], [0, 1, 1, np.nan, 7]], np.float32)
+    held = Candidates(
+        np.array([[1, 2, 3, 4, 0], [6, 7, 8, 9, 5]], np.int32), {"s": scores}, {"f": np.arange(20).reshape(2, 5, 2)}
+    )
+    for row in range(2):
+        alone, among = held.take([row]).top("s", 4), held.top("s", 4).take([row])
+        assert alone.items.tolist() == among.items.tolist()
+        assert np.array_equal(alone.scores["s"], among.scores["s"], equal_nan=True)
+        assert alone.features["f"].tolist() == among.features["f"].tolist()
+        assert held.top("s", 5).first(4).items[row].tolist() == among.items[0].tolist()

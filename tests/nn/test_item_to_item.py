@@ -1,7 +1,10 @@
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import sparse
 
-from headrace.nn.item_to_item import chosen, largest, strongest
+from headrace.contracts.rng import rng
+from headrace.nn.item_to_item import chosen, largest, once, spoken, strongest
 from headrace.testing.examples import history_of
 
 
@@ -22,3 +25,18 @@ def test_who_speaks_most():
     for one in (matrix, sparse.csr_matrix(matrix)):
         assert strongest(one, past, items).tolist() == [[3, 0, 0], [2, 0, 0]]
     assert strongest(matrix, np.zeros((2, 1), np.int32), items).tolist() == [[0] * 3] * 2
+
+
+@given(st.lists(st.lists(st.integers(0, 14), max_size=12), min_size=2, max_size=4))
+def test_a_row_alone_is_to_the_bit_what_it_is_among_others(rows):
+    draw = rng(0, "matrix").normal(size=(13, 13)).astype(np.float32)
+    matrix, history = sparse.csr_matrix(np.where(draw > 0, draw, 0)), history_of(rows)
+    items = np.array([[3, 0, 12, 7, 14, 3]] * len(rows), np.int32)
+    among, said = spoken(history, matrix), once(history, 13)
+    most = [strongest(one, history.last(12), items) for one in (matrix, draw)]
+    for row in range(len(rows)):
+        alone = history.take(np.array([row]))
+        assert spoken(alone, matrix).tobytes() == among[[row]].tobytes()
+        assert (once(alone, 13) @ draw).tobytes() == (said @ draw)[[row]].tobytes()
+        for one, found in zip((matrix, draw), most, strict=True):
+            assert strongest(one, alone.last(12), items).tolist() == found[[row]].tolist()

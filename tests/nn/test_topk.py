@@ -80,3 +80,14 @@ def test_ties_follow_the_draw_and_not_the_number():
 def test_zero_and_minus_zero_are_a_tie():
     scores = np.where(rng(0, "signs").random((1, 400)) < 0.5, np.float32(0.0), np.float32(-0.0)).astype(np.float32)
     assert top_k(scores, 400, "s").items.tolist() == top_k(np.zeros((1, 400), np.float32), 400, "s").items.tolist()
+
+
+@given(arrays(np.float32, (3, 7), elements=few_values), st.integers(1, 9), st.integers(0, 3))
+def test_a_row_alone_is_what_it_is_among_others(scores, k, seed):
+    items = np.arange(20, 41).reshape(3, 7)
+    for numbers in (None, items):
+        among = top_k(scores, k, "stage", seed=seed, items=numbers)
+        for row in range(3):
+            alone = top_k(scores[[row]], k, "stage", seed=seed, items=None if numbers is None else numbers[[row]])
+            assert alone.items.tolist() == among.items[[row]].tolist()
+            assert np.array_equal(alone.scores["stage"], among.scores["stage"][[row]], equal_nan=True)

@@ -5,11 +5,12 @@ Order: reciprocal rank fusion, sum over retrievers of 1 / (60 + rank), which nee
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from headrace.contracts.requests import Candidates
+from headrace.contracts.requests import Candidates, Float64
 
 _FUSION = 60.0
 
@@ -17,6 +18,8 @@ _FUSION = 60.0
 def join(proposals: Mapping[str, Candidates]) -> Candidates:
     """name -> candidates with one score each; the result keeps the names as stages. [R, K] where K fits the longest union."""
     rows = len(next(iter(proposals.values())))
+    if rows == 1:
+        return _of_one(proposals)
     ranks = np.concatenate([np.broadcast_to(np.arange(p.items.shape[1]), p.items.shape).ravel() for p in proposals.values()])
     row = np.concatenate([np.repeat(np.arange(rows), p.items.shape[1]) for p in proposals.values()])
     items = np.concatenate([p.items.ravel() for p in proposals.values()]).astype(np.int64)
@@ -41,6 +44,36 @@ def join(proposals: Mapping[str, Candidates]) -> Candidates:
         mine = source == number
         scores[name][row[mine], column[place[mine]]] = score[mine]
     return Candidates(joined, scores)
+
+
+def _of_one(proposals: Mapping[str, Candidates]) -> Candidates:
+    """The same of one request, in fewer steps: sums in the same order, so to the bit."""
+    items = np.concatenate([p.items[0] for p in proposals.values()])
+    weights = np.concatenate([_weights(p.items.shape[1]) for p in proposals.values()])
+    there = items > 0
+    keys, place = np.unique(items, return_inverse=True)
+    padded = 0 if there.all() else 1  # 0 is the least, so it stands first
+    fused = np.bincount(place, weights, minlength=len(keys))[padded:]
+    order = np.argsort(-fused, kind="stable")
+    column = np.empty(len(keys), np.int64)
+    column[order + padded] = np.arange(len(fused))
+
+    width = max(len(fused), 1)
+    joined = np.zeros((1, width), np.int32)
+    joined[0, : len(fused)] = keys[padded:][order]
+    scores, start = {}, 0
+    for name, one in proposals.items():
+        part = slice(start, start := start + one.items.shape[1])
+        mine, values = there[part], next(iter(one.scores.values()))[0]
+        scores[name] = np.full((1, width), np.nan, np.float32)
+        scores[name][0, column[place[part][mine]]] = values[mine]
+    return Candidates(joined, scores)
+
+
+@lru_cache(maxsize=64)
+def _weights(width: int) -> Float64:
+    """Of a list so long."""
+    return 1 / (_FUSION + 1 + np.arange(width))
 
 
 def stacked(parts: Sequence[Candidates]) -> Candidates:

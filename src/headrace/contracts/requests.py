@@ -3,7 +3,7 @@
 R requests, K candidates a request, S slots a page. Items are dense int32 numbers; 0 is padding or unknown.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -46,6 +46,11 @@ class History:
         return self._laid_out(self.at_us, k)
 
     def _laid_out(self, values: NDArray[Number], k: int) -> NDArray[Number]:
+        if len(self) == 1:  # a request at a time is what a server has, and steps are what it costs
+            start, end = self.offsets.tolist()
+            one, newest = np.zeros((1, k), values.dtype), values[max(end - k, start) : end]
+            one[0, : len(newest)] = newest
+            return one
         index = np.maximum(self.offsets[1:] - k, self.offsets[:-1])[:, None] + np.arange(k)
         there = index < self.offsets[1:, None]
         found = np.zeros(there.shape, values.dtype)
@@ -54,6 +59,10 @@ class History:
 
     def newest(self, k: int) -> "History":
         """At most the k last events of each row."""
+        if len(self) == 1:
+            start, end = self.offsets.tolist()
+            start = max(end - k, start)
+            return History(np.array([0, end - start]), self.items[start:end], self.at_us[start:end])
         lengths = np.minimum(self.lengths, k)
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         index = np.arange(offsets[-1]) + np.repeat(self.offsets[1:] - lengths - offsets[:-1], lengths)
@@ -109,8 +118,10 @@ class Allowed:
         scores[:, 0] = -np.inf
         size = scores.shape[1]  # a catalogue that has grown since the scorer was fitted names items beyond it
         if self.items is not None:
-            scores[:, ~self.items[:size]] = -np.inf
-        if self.blocked is not None:
+            np.putmask(scores, np.broadcast_to(~self.items[:size], scores.shape), -np.inf)
+        if self.blocked is not None and len(scores) == 1:
+            scores[0, self.blocked.items[self.blocked.items < size]] = -np.inf
+        elif self.blocked is not None:
             known = self.blocked.items < size
             scores[self.blocked.rows()[known], self.blocked.items[known]] = -np.inf
         return scores
@@ -136,15 +147,24 @@ class Candidates:
         return self.items > 0
 
     def take(self, rows: Any) -> "Candidates":
-        scores, features = ({name: values[rows] for name, values in of.items()} for of in (self.scores, self.features))
-        return Candidates(self.items[rows], scores, features)
+        return self._map(lambda values: values[rows])
 
     def top(self, stage: str, k: int) -> "Candidates":
         """The k best by a stage's score; ties keep the order they stand in."""
         order = np.argsort(-np.where(self.there, self.scores[stage], -np.inf), axis=1, kind="stable")[:, :k]
+        if len(self) == 1:
+            return self._map(lambda values: values[0].take(order[0], 0)[None])
         rows = np.arange(len(self))[:, None]
-        scores, features = ({name: values[rows, order] for name, values in of.items()} for of in (self.scores, self.features))
-        return Candidates(self.items[rows, order], scores, features)
+        return self._map(lambda values: values[rows, order])
+
+    def first(self, k: int) -> "Candidates":
+        """At most the k that stand first, of each request."""
+        return self._map(lambda values: values[:, :k])
+
+    def _map(self, of: Callable[[NDArray[Any]], NDArray[Any]]) -> "Candidates":
+        """of: an array [R, K, ...] as it is to be."""
+        scores, features = ({name: of(values) for name, values in held.items()} for held in (self.scores, self.features))
+        return Candidates(of(self.items), scores, features)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ Any other candidate field is a feature that the candidates carry, "pair.…" [ro
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -99,10 +100,18 @@ def retrieval_features(candidates: Candidates, stages: Sequence[str]) -> Float32
     filled = np.where(there, score, 0.0)
     mean = filled.sum(-1, keepdims=True) / count
     spread = np.sqrt(np.where(there, (filled - mean) ** 2, 0.0).sum(-1, keepdims=True) / count)
-    rank = np.argsort(np.argsort(np.where(there, -filled, np.inf), axis=-1, kind="stable"), axis=-1)
+    order = np.argsort(np.where(there, -filled, np.inf), axis=-1, kind="stable")
+    gain = np.empty(score.shape)
+    np.put_along_axis(gain, order, np.broadcast_to(_gains(score.shape[-1]), score.shape), -1)
     standard = np.clip((filled - mean) / np.maximum(spread, 1e-9), -_CLIP, _CLIP)
-    features = np.stack([there, np.where(there, 1 / np.log2(rank + 2), 0.0), np.where(there, standard, -1.0)], -1)
+    features = np.stack([there, np.where(there, gain, 0.0), np.where(there, standard, -1.0)], -1)
     return features.transpose(0, 2, 1, 3).reshape(*candidates.items.shape, 3 * len(stages)).astype(np.float32)
+
+
+@lru_cache(maxsize=256)
+def _gains(width: int) -> NDArray[np.float64]:
+    """By rank from 0."""
+    return 1 / np.log2(np.arange(width) + 2)
 
 
 class ListBatches:

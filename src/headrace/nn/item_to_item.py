@@ -23,6 +23,17 @@ def chosen(history: History, n_items: int) -> Any:
     return sparse.csr_matrix((ones, (rows[known], history.items[known])), shape=(len(history), n_items))
 
 
+def once(history: History, n_items: int) -> Any:
+    """The same with 1 for each item that stands there, however often."""
+    if len(history) == 1:
+        items = np.unique(history.items[(history.items > 0) & (history.items < n_items)])
+        return sparse.csr_matrix((np.ones(len(items), np.float32), items, np.array([0, len(items)])), shape=(1, n_items))
+    found = chosen(history, n_items)
+    found.sum_duplicates()
+    found.data[:] = 1.0
+    return found
+
+
 def largest(row: Int32, col: Int32, values: NDArray[Any], n_items: int, k: int) -> Any:
     """Sparse [n_items, n_items] from its entries, each row keeping its k largest."""
     order = np.lexsort((-values, row))
@@ -46,12 +57,62 @@ def nearest(rows_of: Callable[[slice], Float32], n_items: int, k: int, *, seed: 
     return sparse.csr_matrix((values, (row, col)), shape=(n_items, n_items))
 
 
+def spoken(history: History, matrix: Any) -> Float32:
+    """[rows, n_items]: for each item the sum of what those of a history say, each as often as it stands there. matrix: sparse.
+
+    A row alone is added up entry by entry, in the order and so to the bit of the sparse product, which takes longer to set up.
+    """
+    n_items = matrix.shape[0]
+    if len(history) != 1:
+        return np.asarray((chosen(history, n_items) @ matrix).todense(), np.float32)
+    items = history.items
+    items, counts = np.unique(items[(items > 0) & (items < n_items)], return_counts=True)
+    entries, lengths = _entries(matrix, items)
+    shares = matrix.data[entries]
+    if counts.max(initial=1) > 1:
+        shares = shares * counts.astype(np.float32).repeat(lengths)
+    found = np.zeros(n_items, np.float32)
+    np.add.at(found, matrix.indices[entries], shares)
+    return found[None]
+
+
 def strongest(matrix: Any, past: Int32, items: Int32) -> Int32:
     """Which of past [R, H] speaks most for each of items [R, C]; 0 where none speaks for it. -> [R, C]. Cost O(R H C)."""
     n_items = matrix.shape[0]
     past, asked = (np.where(numbers < n_items, numbers, 0) for numbers in (past, items))
+    if len(past) == 1:
+        return _strongest(matrix, past[0][past[0] > 0], asked[0])[None]
     pairs = np.broadcast_arrays(past[:, :, None], asked[:, None, :])
     share = np.asarray(matrix[pairs[0].ravel(), pairs[1].ravel()]).reshape(pairs[0].shape)
     share = np.where((pairs[0] > 0) & (pairs[1] > 0), share, 0.0)
     best = np.take_along_axis(past, share.argmax(1), 1)
     return np.where(share.max(1, initial=0) > 0, best, 0).astype(np.int32)
+
+
+def _strongest(matrix: Any, past: Int32, asked: Int32) -> Int32:
+    """Of one row, past [H] without padding, asked [C]. Cost O(n_items + what the rows of past hold)."""
+    if not len(past):
+        return np.zeros(len(asked), np.int32)
+    if sparse.issparse(matrix):
+        wanted, back = np.unique(asked, return_inverse=True)
+        place = np.full(matrix.shape[0], -1)
+        place[wanted] = np.arange(len(wanted))
+        entries, lengths = _entries(matrix, past)
+        column = place[matrix.indices[entries]]
+        hit = np.flatnonzero(column >= 0)
+        share = np.zeros((len(past), len(wanted)), matrix.data.dtype)
+        share[np.arange(len(past)).repeat(lengths)[hit], column[hit]] = matrix.data[entries[hit]]
+        share = share[:, back]
+    else:
+        share = matrix[past[:, None], asked]
+    best = share.argmax(0)
+    speaks = (share[best, np.arange(len(asked))] > 0) & (asked > 0)
+    return np.where(speaks, past[best], 0).astype(np.int32)
+
+
+def _entries(matrix: Any, rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Where a CSR matrix keeps what these rows hold, row after row, and how much each does."""
+    starts = matrix.indptr[rows]
+    lengths = matrix.indptr[rows + 1] - starts
+    ends = lengths.cumsum()
+    return np.arange(ends[-1] if len(ends) else 0) + (starts - ends + lengths).repeat(lengths), lengths

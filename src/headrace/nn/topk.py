@@ -25,6 +25,8 @@ def top_k(scores: Float32, k: int, stage: str, *, seed: int = 0, items: Int32 | 
     keys = _ordered_bits(scores).astype(np.int64)
     keys <<= 32
     keys |= _column_draws(width, seed) if items is None else _draws(items, seed)
+    if len(scores) == 1:
+        return _of_one(scores[0], keys[0], k, stage, items)
     rows = np.arange(len(scores))[:, None]
     if k < width:
         best = np.argpartition(keys, width - k, axis=1)[:, width - k :]
@@ -35,6 +37,19 @@ def top_k(scores: Float32, k: int, stage: str, *, seed: int = 0, items: Int32 | 
     found = places if items is None else np.broadcast_to(items, scores.shape)[rows, places]
     there = kept > -np.inf
     return Candidates(np.where(there, found, 0).astype(np.int32), {stage: np.where(there, kept, np.float32(np.nan))})
+
+
+def _of_one(scores: Float32, keys: Int64, k: int, stage: str, items: Int32 | Int64 | None) -> Candidates:
+    """The same of one row, [N], without the steps that several rows take."""
+    if k < len(keys):
+        best = keys.argpartition(len(keys) - k)[len(keys) - k :]
+        places = best[keys[best].argsort()[::-1]]
+    else:
+        places = keys.argsort()[::-1]
+    kept = scores[places]
+    found = places if items is None else items.reshape(-1)[places]
+    there = kept > -np.inf
+    return Candidates(np.where(there, found, 0).astype(np.int32)[None], {stage: np.where(there, kept, np.float32(np.nan))[None]})
 
 
 def _draws(items: Int32 | Int64, seed: int) -> Int64:

@@ -23,7 +23,7 @@ from headrace.contracts.config import config
 from headrace.contracts.errors import ConfigError
 from headrace.contracts.interactions import Interactions
 from headrace.contracts.requests import Allowed, Bool, Candidates, Float32, Int32, Requests
-from headrace.nn.item_to_item import chosen, strongest
+from headrace.nn.item_to_item import once, strongest
 from headrace.nn.topk import top_k
 
 
@@ -54,9 +54,7 @@ class EASE:
                 f"ease: the catalogue has {n_items:,} items, so its fit needs {8 * n_items**2 / 1e9:,.1f} GB; most_items is "
                 f"{self.config.most_items:,}. Raise it where the memory is there, or use itemknn, which keeps little."
             )
-        users = chosen(interactions.history, n_items)
-        users.sum_duplicates()
-        users.data[:] = 1.0
+        users = once(interactions.history, n_items)
         gram = (users.T @ users).toarray()
         gram[np.diag_indices(n_items)] += self.config.l2
         factor = cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
@@ -68,12 +66,10 @@ class EASE:
 
     def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Candidates:
         """A request without a known past item gets nothing: nothing speaks for any item."""
-        past = chosen(requests.history.newest(self.config.history), len(self.weights))
-        past.sum_duplicates()
-        past.data[:] = 1.0
+        past = once(requests.history.newest(self.config.history), len(self.weights))
         scores = np.asarray(past @ self.weights, np.float32)
         scores[np.diff(past.indptr) == 0] = -np.inf
-        scores[:, ~self.proposed] = -np.inf
+        np.putmask(scores, np.broadcast_to(~self.proposed, scores.shape), -np.inf)
         return top_k(allowed.mask(scores), k, "ease", seed=self.seed)
 
     def because(self, requests: Requests, items: Int32) -> Int32:

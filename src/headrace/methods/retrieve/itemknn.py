@@ -20,7 +20,7 @@ from scipy import sparse
 from headrace.contracts.config import config
 from headrace.contracts.interactions import Interactions
 from headrace.contracts.requests import Allowed, Candidates, Float32, Int32, Requests
-from headrace.nn.item_to_item import chosen, nearest, strongest
+from headrace.nn.item_to_item import nearest, once, spoken, strongest
 from headrace.nn.topk import top_k
 
 
@@ -42,9 +42,7 @@ class ItemKNN:
         self.similarity = sparse.csr_matrix((1, 1), dtype=np.float32)
 
     def fit(self, interactions: Interactions) -> None:
-        users = chosen(interactions.history, interactions.n_items)
-        users.sum_duplicates()
-        users.data[:] = 1.0
+        users = once(interactions.history, interactions.n_items)
         size = np.sqrt(np.asarray(users.sum(0), np.float32).ravel())  # users per item
         of_item = users.T.tocsr()
 
@@ -59,8 +57,7 @@ class ItemKNN:
         self.similarity = nearest(similarity, interactions.n_items, self.config.neighbours, seed=self.seed)
 
     def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Candidates:
-        newest = chosen(requests.history.newest(self.config.history), self.similarity.shape[0])
-        scores = np.asarray((newest @ self.similarity).todense(), np.float32)
+        scores = spoken(requests.history.newest(self.config.history), self.similarity)
         scores[scores == 0] = -np.inf  # no neighbour in common is no proposal, not a bad one
         return top_k(allowed.mask(scores), k, "itemknn", seed=self.seed)
 

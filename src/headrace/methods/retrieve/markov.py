@@ -21,7 +21,7 @@ from scipy import sparse
 from headrace.contracts.config import config
 from headrace.contracts.interactions import Interactions
 from headrace.contracts.requests import Allowed, Candidates, History, Int32, Int64, Requests
-from headrace.nn.item_to_item import chosen, largest, strongest
+from headrace.nn.item_to_item import chosen, largest, spoken, strongest
 from headrace.nn.topk import top_k
 
 
@@ -53,8 +53,7 @@ class Markov:
         self.transitions = largest(row, col, chance, interactions.n_items, self.config.neighbours)
 
     def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Candidates:
-        last = chosen(_last_step(requests.history), self.transitions.shape[0])
-        scores = np.asarray((last @ self.transitions).todense(), np.float32)
+        scores = spoken(_last_step(requests.history), self.transitions)
         scores[scores == 0] = -np.inf  # never seen to follow is no proposal, not a bad one
         return top_k(allowed.mask(scores), k, "markov", seed=self.seed)
 
@@ -86,6 +85,8 @@ def _steps(history: History) -> tuple[History, Int64]:
 
 def _last_step(history: History) -> History:
     """Each row's events at its last moment."""
+    if len(history) == 1 and len(history.items):
+        return history.newest(int((history.at_us == history.at_us[-1]).sum()))
     rows, last_us = history.rows(), np.zeros(len(history), np.int64)
     last_us[rows] = history.at_us  # a row's events stand in time order, so its last one is what stays
     kept = history.at_us == last_us[rows]

@@ -20,23 +20,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from headrace.cascade.answers import Walk
 from headrace.contracts.errors import ArtifactError
-from headrace.contracts.requests import Bool, Int32, Int64
-from headrace.contracts.rng import mix, stable_hash, uniform
+from headrace.contracts.requests import Bool
 from headrace.contracts.tables import CANDIDATES, EXPOSURES, REQUESTS, TIME
 from headrace.serve.asked import Asked
+from headrace.serve.logs.candidate_rows import ItemIds, candidate_rows
 from headrace.serve.logs.files import alone, write_by_day
 from headrace.serve.state.recent import Assigned
+from headrace.serve.workers.seat import ALONE, Seat
 
 log = logging.getLogger(__name__)
 
 _ROWS = 512  # answers a file at most
-_AT_ONCE = 8
+_AT_ONCE = 64
 _LOOKS_EVERY_S = 0.2
 _MORE: dict[str, Any] = {
     "slots": pl.Int32(), "excluded": pl.List(pl.String), "skipped": pl.List(pl.String), "filters": pl.String(),
@@ -44,13 +43,6 @@ _MORE: dict[str, Any] = {
 Count = Callable[[str, int], None]
 Frames = tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]
 """Of some answers: requests, candidates, exposures."""
-
-
-class ItemIds:
-    """Of a generation, by item number, and what they are drawn by."""
-
-    def __init__(self, ids: Sequence[str]):
-        self.ids, self.keys = np.array(ids, object), stable_hash(list(ids))
 
 
 @dataclass(frozen=True)
@@ -65,12 +57,13 @@ class Impression:
 
 
 class ImpressionLog:
-    """count: told ("written" | "dropped" | "erased", answers). erased: of users, who was."""
+    """count: told ("written" | "dropped" | "erased", answers). erased: of users, who was. seat: whose files these are."""
 
     def __init__(
         self, root: Path, *, share: float, waiting: int, rotate_s: float, count: Count,
-        erased: Callable[[Sequence[str]], Bool],
+        erased: Callable[[Sequence[str]], Bool], seat: Seat = ALONE,
     ):  # fmt: skip
+        self._by = "" if seat.alone else f"-{seat.number}"  # two of them may answer in the same microsecond
         self.root, self.share, self.rotate_s, self.count, self.erased = root, share, rotate_s, count, erased
         self._queue: queue.Queue[Impression] = queue.Queue(waiting)
         self._ended = threading.Event()
@@ -90,28 +83,36 @@ class ImpressionLog:
         self._thread.join()
 
     def _run(self) -> None:
-        """It looks by itself, so that no answer has to wake it, and makes a few answers' rows at a time: none waits long."""
+        """It looks by itself, so that no answer has to wake it. Rows are made of some answers at a time: each call has a price of
+        its own, and of too many no answer should have to wait for the end."""
         made: list[Frames] = []
+        held: list[Impression] = []
         closes_at, ended = 0.0, False
         while not ended:
             ended = self._ended.wait(_LOOKS_EVERY_S)
-            while held := self._waiting():
-                closes_at = closes_at if made else time.monotonic() + self.rotate_s
-                made.append((requests_of(held), self.candidates(held), exposures_of(held)))
+            while waiting := self._waiting(_AT_ONCE - len(held)):
+                closes_at = closes_at if made or held else time.monotonic() + self.rotate_s
+                held += waiting
+                if len(held) >= _AT_ONCE:
+                    made.append(self._frames(held))
+                    held = []
                 if len(made) * _AT_ONCE >= _ROWS:
                     self._write(made)
                     made = []
-            if made and (ended or time.monotonic() >= closes_at):
-                self._write(made)
-                made = []
+            if (made or held) and (ended or time.monotonic() >= closes_at):
+                self._write([*made, *([self._frames(held)] if held else [])])
+                made, held = [], []
 
-    def _waiting(self) -> list[Impression]:
-        """A few of those that wait, the oldest first."""
-        return [self._queue.get_nowait() for _ in range(min(self._queue.qsize(), _AT_ONCE))]
+    def _waiting(self, most: int) -> list[Impression]:
+        """Of those that wait, the oldest first."""
+        return [self._queue.get_nowait() for _ in range(min(self._queue.qsize(), most))]
+
+    def _frames(self, held: Sequence[Impression]) -> Frames:
+        return requests_of(held), self.candidates(held), exposures_of(held)
 
     def _write(self, made: Sequence[Frames]) -> None:
         requests, candidates, exposures = (pl.concat(frames) for frames in zip(*made, strict=True))
-        name = f"{requests['at'].dt.timestamp('us')[0]:020d}"
+        name = f"{requests['at'].dt.timestamp('us')[0]:020d}{self._by}"
         try:
             with alone(self.root):
                 gone = pl.Series(self.erased(requests["user_id"].to_list()))
@@ -134,50 +135,9 @@ class ImpressionLog:
 
     def candidates(self, held: Sequence[Impression]) -> pl.DataFrame:
         """Rows of the contract's table, and `at`, by which files are dated."""
-        stages = list(dict.fromkeys(stage for one in held for stage in (*one.walked.recalled.scores, *one.walked.scored)))
-        parts = [self._of(one, stages) for one in held]
-        lengths = [len(part["item"]) for part in parts]
-        columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        frame = pl.DataFrame({
-            "request_id": pl.Series([one.asked.request_id for one in held]).gather(np.repeat(np.arange(len(held)), lengths)),
-            "item_id": pl.Series(columns["item"], dtype=pl.String),
-            "stage": pl.Series(["recalled", "considered", "shown"]).gather(columns["stage"]),
-            "position": columns["position"], "propensity": columns["propensity"], "logged_p": columns["logged_p"],
-            "at": np.repeat([one.asked.at_us for one in held], lengths),
-            **{f"score.{stage}": columns[stage] for stage in stages},
-        })  # fmt: skip
-        pairs = [pl.struct(stage=pl.lit(stage), score=pl.col(f"score.{stage}")) for stage in stages]
-        given = pl.element().filter(pl.element().struct.field("score").is_not_nan())
-        return frame.with_columns(
-            pl.col("position").replace(0, None), pl.col("propensity").fill_nan(None), pl.col("at").cast(TIME),
-            scores=pl.concat_list(pairs).list.eval(given),
-        ).select(*(pl.col(column.name).cast(column.dtype) for column in CANDIDATES.columns), "at")  # fmt: skip
-
-    def _of(self, one: Impression, stages: Sequence[str]) -> dict[str, NDArray[Any]]:
-        """Columns of one answer's rows."""
-        walked, recalled = one.walked, one.walked.recalled.items[0]
-        scores = {stage: np.full(len(recalled), np.nan) for stage in stages}
-        scores |= {stage: values[0].astype(np.float64) for stage, values in walked.recalled.scores.items()}
-        stage = np.zeros(len(recalled), np.int32)
-        for name, everything in walked.scored.items():
-            items = everything.items[0][everything.there[0]]
-            place = _places(recalled, items)
-            scores[name][place] = everything.scores[name][0, : len(items)]
-            stage[:] = 0
-            stage[place] = 1
-        shown = walked.slates.items[0, : one.asked.slots]
-        filled = np.flatnonzero(shown)
-        place = _places(recalled, shown[filled])
-        stage[place] = 2
-        position, propensity = np.zeros(len(recalled), np.int32), np.full(len(recalled), np.nan)
-        position[place], propensity[place] = filled + 1, walked.slates.propensity[0, filled]
-        draw = uniform(mix(one.ids.keys[recalled], stable_hash([one.asked.request_id])[0]))
-        kept = (recalled > 0) & ((stage == 2) | (draw < self.share))
-        columns = {
-            "item": one.ids.ids[recalled], "stage": stage, "position": position, "propensity": propensity,
-            "logged_p": np.where(stage == 2, 1.0, self.share), **scores,
-        }  # fmt: skip
-        return {name: values[kept] for name, values in columns.items()}
+        return candidate_rows(
+            [one.asked for one in held], [one.walked for one in held], [one.ids for one in held], self.share
+        )  # fmt: skip
 
 
 def requests_of(held: Sequence[Impression]) -> pl.DataFrame:
@@ -236,10 +196,3 @@ def logged_candidates(root: Path, request_id: str) -> pl.DataFrame:
         return CANDIDATES.schema().to_frame()
     mine = pl.scan_parquet(files, hive_partitioning=False).filter(pl.col("request_id") == request_id)
     return mine.sort("position", nulls_last=True).collect()
-
-
-def _places(items: Int32, wanted: Int32) -> Int64:
-    """Where each of the wanted stands among the items, all of which it is among."""
-    order = np.argsort(items, kind="stable")
-    places: Int64 = order[np.searchsorted(items, wanted, sorter=order)]
-    return places

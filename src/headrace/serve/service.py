@@ -31,6 +31,7 @@ from headrace.serve.catalogue.searched import Searched
 from headrace.serve.catalogue.shelf import Shelf
 from headrace.serve.guard.deadline import StageTimes
 from headrace.serve.intake import Intake
+from headrace.serve.live.tally import Shown
 from headrace.serve.logs.events import served_events
 from headrace.serve.logs.files import alone
 from headrace.serve.logs.forgetting import forget_logged
@@ -183,16 +184,15 @@ class Service:
         asked, page, assigned, walked, lately = given.asked, given.page, given.assigned, given.walked, self.shared.lately
         assert walked is not None
         erased = self.state.erased([asked.user_id])[0]
-        expected = self._expected(walked, asked.slots)
+        items = [one.item_id for one in page]
+        shown = None if erased else Shown(asked.request_id, items, self._expected(walked, asked.slots))
         answer = Remembered.of(asked, self.generation, page, deterministic=given.deterministic, assigned=assigned)
 
         def note() -> None:
             with lately.noting():
-                self.tally.answered(given.took_s)
+                self.tally.answered(given.took_s, shown)
                 if assigned is not None:
                     lately.add(assigned.counted)
-                if not erased:
-                    self.tally.shown(asked.request_id, frozenset(one.item_id for one in page), expected)
 
         if erased:
             note()

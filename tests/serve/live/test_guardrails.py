@@ -10,7 +10,7 @@ from headrace.serve.api.generations import told
 from headrace.serve.app import open_service
 from headrace.serve.live.guardrails import Watch, wilson
 from headrace.serve.live.holder import Live
-from headrace.serve.live.tally import Tally
+from headrace.serve.live.tally import Shown, Tally
 from headrace.serve.state.lately import Lately, emptied
 from tests.serve.live.conftest import quick
 
@@ -39,7 +39,7 @@ def tally(clock, tmp_path):
             for number in range(answers):
                 made.answered(0.5 if number < slow else 0.01, failed=number >= answers - failed)
             for number in range(pages):
-                made.shown(f"r{number}", frozenset({"a"}), expected)
+                made.answered(0.01, Shown(f"r{number}", ["a"], expected))
         for number in range(clicked):
             made.clicked(f"r{number}", "a", 60)
         return made

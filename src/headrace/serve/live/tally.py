@@ -7,10 +7,11 @@ All of a server's processes count together (`state.lately`), by one clock: the m
 digest of its request, 4 bytes an item (so of 400 million clicks on other items one counts), and neither user nor page.
 """
 
+import math
 import struct
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -21,11 +22,12 @@ from headrace.serve.state.database import DIGEST, digest
 from headrace.serve.state.lately import Lately, Ring, whose
 
 _MOST = 10_000
-"""Answers, and pages, that are looked back on."""
-_ANSWER = struct.Struct("<dd?")
-_PAGE = struct.Struct(f"<dd?{DIGEST}s")
-_ANSWERS = np.dtype([("at_s", "<f8"), ("took_s", "<f8"), ("failed", "?")])
-_PAGES = np.dtype([("at_s", "<f8"), ("expected", "<f8"), ("clicked", "?"), ("request", f"V{DIGEST}")])
+"""Answers that are looked back on."""
+_ANSWER = struct.Struct(f"<ddd???{DIGEST}s")
+_ANSWERS = np.dtype([
+    ("at_s", "<f8"), ("took_s", "<f8"), ("expected", "<f8"), ("failed", "?"), ("shown", "?"), ("clicked", "?"),
+    ("request", f"V{DIGEST}"),
+])  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,21 @@ class Figures:
         return None if not len(self.took_s) else round(1000 * float(np.percentile(self.took_s, percentile)), 2)
 
 
+@dataclass(frozen=True)
+class Shown:
+    """The page of an answer. expected: the chance that something of it is clicked, NaN where nobody says."""
+
+    request_id: str
+    items: Sequence[str]
+    expected: float
+
+
 class Tally:
     """Of one generation. clock: seconds that only go on, the same in all processes."""
 
     def __init__(self, lately: Lately, generation: str, clock: Callable[[], float] = time.monotonic):
         self.clock, self._lately, self._of = clock, lately, whose(generation)
-        self._answers, self._pages = (Ring(lately.tables[name], _MOST, self._of) for name in ("answers", "pages"))
-        self._shown = lately.tables["shown"]
+        self._answers, self._shown = Ring(lately.tables["answers"], _MOST, self._of), lately.tables["shown"]
 
     @contextmanager
     def failures(self) -> Iterator[None]:
@@ -66,17 +76,15 @@ class Tally:
             self.answered(self.clock() - started, failed=True)
             raise
 
-    def answered(self, took_s: float, *, failed: bool = False) -> None:
+    def answered(self, took_s: float, page: Shown | None = None, *, failed: bool = False) -> None:
+        name = bytes(DIGEST) if page is None else digest(page.request_id)
+        expected = math.nan if page is None else page.expected
+        answer = _ANSWER.pack(self.clock(), took_s, expected, failed, page is not None, False, name)
         with self._lately.noting() as writing:
-            number = self._answers.add(writing, _ANSWER.pack(self.clock(), took_s, failed))
-            self._answers.over(writing, number)
-
-    def shown(self, request_id: str, items: frozenset[str], expected: float) -> None:
-        with self._lately.noting() as writing:
-            name = digest(request_id)
-            number = self._pages.add(writing, _PAGE.pack(self.clock(), expected, False, name))
-            writing.put(self._of + name, self._pages.key(number) + b"".join(map(_short, items)), db=self._shown)
-            for old in self._pages.over(writing, number):
+            number = self._answers.add(writing, answer)
+            if page is not None:
+                writing.put(self._of + name, self._answers.key(number) + _short(page.items), db=self._shown)
+            for old in self._answers.over(writing, number):
                 writing.delete(self._of + old[-DIGEST:], db=self._shown)
 
     def clicked(self, request_id: str, item_id: str, within_s: float) -> None:
@@ -86,22 +94,19 @@ class Tally:
             if found is None:
                 return
             key, items = found[: len(self._of) + 8], found[len(self._of) + 8 :]
-            at_s, expected, clicked, name = _PAGE.unpack(reading.get(key, db=self._pages.table))
-        if _short(item_id) not in _cut(items) or clicked or self.clock() - at_s > within_s:
+            at_s, *between, clicked, name = _ANSWER.unpack(reading.get(key, db=self._answers.table))
+        if clicked or self.clock() - at_s > within_s or _short([item_id]) not in _cut(items):
             return
         with self._lately.noting() as writing:
-            if writing.get(key, db=self._pages.table) is not None:  # it may have been the oldest meanwhile
-                writing.put(key, _PAGE.pack(at_s, expected, True, name), db=self._pages.table)
+            if writing.get(key, db=self._answers.table) is not None:  # it may have been the oldest meanwhile
+                writing.put(key, _ANSWER.pack(at_s, *between, True, name), db=self._answers.table)
 
     def since(self, at_s: float, *, settled_s: float = 0.0) -> Figures:
         """Answers and pages from then on. settled_s: how long ago a page was shown at least."""
         with self._lately.reading() as reading:
-            answers, pages = (
-                np.frombuffer(b"".join(ring.values(reading)), form)
-                for ring, form in ((self._answers, _ANSWERS), (self._pages, _PAGES))
-            )
+            answers = np.frombuffer(b"".join(self._answers.values(reading)), _ANSWERS)
         answers = answers[answers["at_s"] >= at_s]
-        pages = pages[(pages["at_s"] >= at_s) & (pages["at_s"] <= self.clock() - settled_s)]
+        pages = answers[answers["shown"] & (answers["at_s"] <= self.clock() - settled_s)]
         rated = pages[~np.isnan(pages["expected"])]
         return Figures(
             len(answers), int(answers["failed"].sum()), answers["took_s"][~answers["failed"]], len(pages),
@@ -109,8 +114,8 @@ class Tally:
         )  # fmt: skip
 
 
-def _short(item_id: str) -> bytes:
-    return struct.pack("<I", zlib.crc32(item_id.encode()))
+def _short(items: Sequence[str]) -> bytes:
+    return struct.pack(f"<{len(items)}I", *(zlib.crc32(one.encode()) for one in items))
 
 
 def _cut(items: bytes) -> set[bytes]:

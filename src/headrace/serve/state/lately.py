@@ -1,7 +1,7 @@
 """What all processes of a server know of the last while, and no start after it: a small database (LMDB) beside the state's.
 
     requests, order     answers given, by request; which came first (`recent`)
-    answers, pages      how generations fare (`live.tally`); shown: which page a request got, so that a click finds it
+    answers, shown      how generations fare (`live.tally`); whose page a request's is, so that a click finds it
     compared, counts    what a shadow found, and how often something was (`live.shadow`, `live.arms`)
     callers             how much of its rate each caller has left (`guard.paced`)
     asked               what one process was asked and all are to do: a number that rises, and what it was
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 MAP_MB = 1024
 """Its address space; the file is as large as what was held at most."""
-_NAMES = ("requests", "order", "answers", "pages", "shown", "compared", "counts", "callers", "asked")
+_NAMES = ("requests", "order", "answers", "shown", "compared", "counts", "callers", "asked")
 _READERS = 1024
 
 
@@ -59,11 +59,7 @@ class Lately:
 
     @contextmanager
     def writing(self) -> Iterator[Any]:
-        """One transaction, also of all that this thread writes inside it. Full: nothing of it was written."""
-        under_way = getattr(self._mine, "writing", None)
-        if under_way is not None:
-            yield under_way
-            return
+        """One transaction, also of all that this thread notes inside it. Full: nothing of it was written."""
         try:
             with self._env.begin(write=True) as self._mine.writing:
                 yield self._mine.writing

@@ -52,11 +52,11 @@ class Remembered:
     def of(
         cls, asked: Asked, generation: str, page: Sequence[Answered], *, deterministic: bool, assigned: Assigned | None = None
     ) -> "Remembered":
-        return cls(asked, generation, deterministic, assigned, json.dumps([one.as_dict() for one in page]).encode())
+        return cls(asked, generation, deterministic, assigned, json.dumps([list(vars(one).values()) for one in page]).encode())
 
     @property
     def page(self) -> list[Answered]:
-        return [Answered(**one) for one in json.loads(self.packed)]
+        return [Answered(*one) for one in json.loads(self.packed)]
 
     @property
     def row(self) -> bytes:
@@ -70,7 +70,9 @@ class Remembered:
         begins = _HEAD.size + user
         asked, generation, deterministic, assigned = json.loads(row[begins : begins + said])
         told: list[Any] = [tuple(one) if isinstance(one, list) else one for one in asked]
-        return cls(Asked(*told), generation, deterministic, None if assigned is None else Assigned(*assigned), row[begins + said :])
+        return cls(
+            Asked(*told), generation, deterministic, None if assigned is None else Assigned(*assigned), row[begins + said :]
+        )
 
 
 class Recent(Protocol):

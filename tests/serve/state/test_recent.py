@@ -31,8 +31,8 @@ words = st.text(max_size=8)
 
 @given(
     asked=st.builds(
-        Asked, request_id=words, user_id=words, at_us=st.integers(-(2**63), 2**63), seed=st.integers(0, 2**63), slots=st.integers(1, 9),
-        excluded=st.lists(words, max_size=2).map(tuple), surface=words, preference=words,
+        Asked, request_id=words, user_id=words, at_us=st.integers(-(2**63), 2**63), seed=st.integers(0, 2**63),
+        slots=st.integers(1, 9), excluded=st.lists(words, max_size=2).map(tuple), surface=words, preference=words,
         skipped=st.lists(words, max_size=2).map(tuple), filters=words,
     ),
     assigned=st.none() | st.builds(Assigned, words, words, words, words),

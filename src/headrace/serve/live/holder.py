@@ -3,19 +3,21 @@
 A thread looks at the run's ledger (`live.json`). When it names another generation, that one is opened beside the live one, every
 byte checked, warmed, and then one reference is changed: requests in flight end on the old one, later ones begin on the new. One
 that can't be opened is refused, and the old one goes on. Whoever needs to be closed is, when no request that may hold it is left.
+Of several processes that serve a run each follows the ledger; what one is asked to do the others do at their next look.
 """
 
 import logging
 import threading
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from headrace.cascade.run import open_run
 from headrace.contracts.errors import HeadraceError
 from headrace.flywheel.generations import Generation, Generations
 from headrace.serve.live.arms import Arms
+from headrace.serve.live.asks import RELOAD, SHADOW, Asks, Whom, read, written
 from headrace.serve.live.guardrails import Watch, seconds_since
+from headrace.serve.live.known import Known, Status
 from headrace.serve.live.open_ones import OpenOnes
 from headrace.serve.live.shadow import Shadow
 from headrace.serve.metrics import Metrics
@@ -24,21 +26,8 @@ from headrace.serve.state.recent import Assigned
 
 log = logging.getLogger(__name__)
 
-Status = Literal["live", "arm", "shadow", "open", "opening", "refused", "closed"]
 GUARDRAIL = "guardrail "
 """A rollback's reason in the ledger begins so."""
-
-
-@dataclass(frozen=True)
-class Known:
-    """number: 0 of a build without a ledger. status "open": kept to go back to; "closed": in the ledger and not opened. says: why
-    it was refused, else what the gates said."""
-
-    number: int
-    key: str
-    status: Status
-    made: str = ""
-    says: str = ""
 
 
 class Live:
@@ -50,9 +39,10 @@ class Live:
         self.metered, self.number = self.open.metered, self._number_of(first.generation)
         self.arms: Arms | None = None
         self.shadow: Shadow | None = None
-        self.shadowed: int | Literal["latest"] | None = self.settings.shadow
+        self.shadowed: Whom = self.settings.shadow
         self.watch: Watch | None = None
         self._before: Service | None = None
+        self._asks = Asks(first.shared.lately)
         self._stamp = self._read_stamp()
         self._moving, self._wake, self._ended = threading.RLock(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="generations", daemon=True)
@@ -65,6 +55,8 @@ class Live:
             if self.settings.experiment is not None:
                 path = self.current.pipeline.plan.folder / self.settings.experiment
                 self.arms = Arms.of(path, self._opened)
+            self._asks.fresh(RELOAD)  # it has just looked
+            self._hear()
             self._cast_shadow()
             self._watch_again()
         self._thread.start()
@@ -108,16 +100,20 @@ class Live:
         """Looks at once; what came of it. It waits while a generation is opened."""
         with self._moving:
             said = self._follow(asked=True)
+            self._asks.all(RELOAD)
         self._wake.set()  # what is not needed any more is closed by the thread: this call may itself be in flight
-        return said
+        if self.current.shared.seat.alone or said.startswith("refused"):
+            return said
+        return f"{said}; the server's other processes look within {self.settings.reload_s:g} s"
 
-    def cast(self, number: int | Literal["latest"] | None) -> None:
+    def cast(self, number: Whom) -> None:
         """Which one answers silently from now on; None: none does. ConfigError, ArtifactError."""
         with self._moving:
             if isinstance(number, int):
                 self.ledger.get(number)
             self.shadowed = number
             self._cast_shadow(asked=True)
+            self._asks.all(SHADOW, written(number))
         self._wake.set()
 
     def close(self) -> None:
@@ -144,13 +140,19 @@ class Live:
                 log.exception("%s: generations could not be looked at", self.run)
 
     def _look(self) -> None:
-        stamp = self._read_stamp()
-        if stamp != self._stamp:
+        stamp, again = self._read_stamp(), self._asks.fresh(RELOAD) is not None
+        if stamp != self._stamp or again:
             self._stamp = stamp
-            self._follow()
+            self._follow(asked=again)
+        self._hear()
         self._cast_shadow()
         if self.watch is not None:
             self._judge(self.watch)
+
+    def _hear(self) -> None:
+        """Whom another process was asked to let answer silently."""
+        whom = self._asks.fresh(SHADOW)
+        self.shadowed = self.shadowed if whom is None else read(whom)
 
     def _follow(self, *, asked: bool = False) -> str:
         """To the generation that the ledger names. asked: by a person, so a refused one is tried again."""
@@ -210,12 +212,13 @@ class Live:
             self.watch = Watch.of(self.number, self.settings.guardrails, self.current.tally, None, gone_s=gone_s)
 
     def _judge(self, watch: Watch) -> None:
-        tripped = watch.tripped()
-        if tripped is None and not watch.over:
-            return
-        self.watch = self._before = None
+        """Of several processes one judges, and the others follow the ledger."""
+        if watch.over:
+            self.watch = self._before = None
+        tripped = watch.tripped() if self.current.shared.duty.mine else None
         if tripped is None:
             return
+        self.watch = self._before = None
         self.metered.trips.labels(tripped.guardrail).inc()
         moves = self.ledger.moves
         if not moves or moves[-1].what != "promote" or moves[-1].to != watch.number:

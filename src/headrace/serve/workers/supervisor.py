@@ -68,7 +68,7 @@ class Supervisor:
         self._alive = os.pipe()
         self._looks = selectors.DefaultSelector()
         self._metrics = emptied(self.root / "metrics")
-        self._starter = Starter(
+        self.starter = Starter(
             folder, workers, [one.getsockname() for one in sockets], self._alive[0], [self.database.lock],
             {**os.environ, FOLDER: str(self._metrics)}, log_format, other or {},
         )  # fmt: skip
@@ -112,7 +112,7 @@ class Supervisor:
 
     def _start(self, number: int) -> None:
         self._due.pop(number, None)
-        worker = self._starter.start(number)
+        worker = self.starter.start(number)
         self.workers[number] = worker
         self._looks.register(worker.told, selectors.EVENT_READ, worker)
         self._note()
@@ -136,8 +136,7 @@ class Supervisor:
         del self.workers[number]
         if worker.told >= 0:
             self._hear(worker)
-        self.database.forget_process(worker.process.pid)
-        forget_process(self._metrics, worker.process.pid)
+        self._forget(worker.process.pid)
         self._note()
         if self.stopped_by is not None:
             if worker.process.returncode not in (0, -signal.SIGTERM, -signal.SIGINT):
@@ -154,6 +153,14 @@ class Supervisor:
         wait_s = 0.0 if deaths == 1 else min(_FIRST_S * 2 ** (deaths - 2), _LAST_S)
         self._due[number] = now + wait_s
         log.error("%s %s%s; it is started again in %g s", _name(worker), worker.ended, worker.error and f" ({why})", wait_s)
+
+    def _forget(self, pid: int) -> None:
+        """What it had open in what the others share."""
+        forget_process(self._metrics, pid)
+        try:
+            self.database.forget_process(pid)
+        except HeadraceError as error:  # a full disk: until the next death more is kept for builds than is needed
+            log.warning("%s", error)
 
     def _stop(self, sig: signal.Signals) -> None:
         """To the workers that answer; one that starts has nothing to finish."""

@@ -1,0 +1,54 @@
+import socket
+from collections import Counter
+
+import pytest
+
+from headrace.contracts.errors import ConfigError
+from headrace.serve.workers.sockets import held, listening, port_of
+
+
+def test_connections_go_to_those_that_listen():
+    mine = held("127.0.0.1", 0)
+    addresses = [one.getsockname() for one in mine]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(addresses[0]).close()  # it is held, and nobody listens yet
+    first, second = (listening(addresses)[0] for _ in range(2))
+    asking = [socket.create_connection(addresses[0]) for _ in range(64)]
+    taken = Counter[str]()
+    for name, one in (("first", first), ("second", second)):
+        while True:
+            try:
+                one.accept()[0].close()
+            except BlockingIOError:
+                break
+            taken[name] += 1
+    assert taken.total() == 64
+    assert min(taken.values()) >= 10, "by chance in fewer than one of a hundred million runs it is not"
+    first.close()
+    asking.append(socket.create_connection(addresses[0]))
+    second.accept()[0].close()  # who stopped gets no more
+    for one in (*asking, second, *mine):
+        one.close()
+
+
+def test_a_port_that_is_taken_is_named_also_where_it_would_be_shared():
+    mine = held("127.0.0.1", 0)
+    other = listening([one.getsockname() for one in mine])
+    with pytest.raises(ConfigError, match=rf"127\.0\.0\.1:{port_of(mine)} can't be listened on: Address already in use. Stop"):
+        held("127.0.0.1", port_of(mine))
+    for one in (*other, *mine):
+        one.close()
+
+
+def test_what_is_no_address_of_this_machine_is_named():
+    with pytest.raises(ConfigError, match=r"192\.0\.2\.1:8765 can't be listened on: .*0\.0\.0\.0 is all of them"):
+        held("192.0.2.1", 8765)
+    with pytest.raises(ConfigError, match="--host no such host: "):
+        held("no such host", 8765)
+
+
+def test_every_address_of_a_name_gets_the_same_port():
+    mine = held("localhost", 0)
+    assert {one.getsockname()[1] for one in mine} == {port_of(mine)}
+    for one in mine:
+        one.close()

@@ -81,7 +81,8 @@ class Service:
     ):  # fmt: skip
         self.settings: ServeConfig = settings or (pipeline.plan.serve if beside is None else beside.settings)
         self.pipeline, self.root = pipeline, root
-        self.kept, self._erasures = KeptStates(self.settings.states_mb), 0
+        seat = seat if beside is None else beside.shared.seat
+        self.kept, self._erasures = KeptStates(self.settings.states_mb / seat.of), 0
         self.cascade: Cascade = accelerated(pipeline, self.settings.runtime, self._keeping)
         read = [one.scorer.schema["history"].shape[1] for one in self.cascade.scorings if "history" in one.scorer.schema]
         self._newest = max(self.settings.history, *map(int, read), 0)

@@ -13,6 +13,7 @@ from headrace.serve.metrics import Metrics
 from headrace.serve.state.lately import Lately, emptied
 from headrace.serve.state.layered import LayeredState
 from headrace.serve.state.opening import open_recent
+from headrace.serve.workers.duty import Duty
 from headrace.serve.workers.seat import Seat
 
 
@@ -34,12 +35,14 @@ class Shared:
         self.lately = Lately(emptied(lately) if seat.alone else lately, metrics.unnoted)
         self.recent, self.tallies = open_recent(state, self.lately, settings), dict[str, Tally]()
         self.catalogue = Catalogue(state, ITEMS.schema())
+        self.duty = Duty(root / "duty.lock")
         self.event_log = EventLog(
-            root, state, sync_s=settings.sync_s, rotate_s=settings.rotate_s, beside=lambda: self.catalogue.write_items(root)
-        )
+            root, state, sync_s=settings.sync_s, rotate_s=settings.rotate_s, beside=lambda: self.catalogue.write_items(root),
+            mine=lambda: self.duty.mine,
+        )  # fmt: skip
         self.impressions = ImpressionLog(
             root, share=settings.unshown_share, waiting=settings.queue, rotate_s=settings.rotate_s, count=metrics.impressions,
-            erased=state.erased,
+            erased=state.erased, seat=seat,
         )  # fmt: skip
 
     def now_us(self) -> int:
@@ -63,3 +66,4 @@ class Shared:
         self.lately.close()
         if self.seat.alone:
             emptied(self.root / "lately")
+        self.duty.close()

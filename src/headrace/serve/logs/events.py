@@ -1,7 +1,8 @@
 """Served events as files of the contract's table: events/DAY/NUMBER.parquet, written beside and renamed.
 
 An event is in the online state before it is acknowledged and in a file soon after. A file is named by the number of its first
-event, so one that was written when the process died is written again under the same name, and no event is in two.
+event, so one that was written when the process died is written again under the same name, and no event is in two. Of several
+processes the one with the duty writes for all, and each syncs the commits that it made; one that stops writes what waits itself.
 """
 
 import logging
@@ -22,13 +23,14 @@ log = logging.getLogger(__name__)
 
 class EventLog:
     """root: of the served logs. A thread syncs the state every sync_s and writes what waits every rotate_s. beside: writes what
-    waits beside events."""
+    waits beside events. mine: whether writing is this process's duty."""
 
     def __init__(
-        self, root: Path, state: LayeredState, *, sync_s: float, rotate_s: float, beside: Callable[[], object] = lambda: None
-    ):
+        self, root: Path, state: LayeredState, *, sync_s: float, rotate_s: float, beside: Callable[[], object] = lambda: None,
+        mine: Callable[[], bool] = lambda: True,
+    ):  # fmt: skip
         self.root, self.state, self._sync_s, self._rotate_s = root, state, sync_s, rotate_s
-        self.beside = beside
+        self.beside, self._mine = beside, mine
         self._stop, self._writing = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._run, name="event log", daemon=True)
         self._thread.start()
@@ -58,7 +60,8 @@ class EventLog:
                 self.state.sync()
                 if time.monotonic() >= due_s:
                     due_s = time.monotonic() + self._rotate_s
-                    self.write()
+                    if self._mine():
+                        self.write()
             except (OSError, ArtifactError, Full):  # a full disk: what waits stays where it is, and is tried again
                 log.exception("%s: events wait to be written", self.root)
 

@@ -6,7 +6,6 @@ from headrace.data.settings import DataConfig
 from headrace.serve.intake import Intake
 from headrace.serve.messages import Event, Refused
 from headrace.serve.state.layered import LayeredState
-from headrace.serve.state.moments import Moments
 from tests.data.tables import some_events, write_tables
 
 NOW_US = 1_770_000_000_000_000
@@ -17,7 +16,7 @@ KINDS = {"view": Kind(), "rating": Kind(min_value=1, max_value=5)}
 def state(tmp_path):
     (tmp_path / "state").mkdir()
     made = LayeredState(tmp_path / "state", Log.from_tables(write_tables(tmp_path / "tables", some_events())), "k", map_gb=0.1)
-    made.moments = Moments(lambda: NOW_US)
+    made.timed(lambda: NOW_US)
     yield made
     made.close()
 

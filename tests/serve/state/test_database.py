@@ -48,7 +48,7 @@ def test_no_byte_of_a_forgotten_user_is_left_once_it_is_opened_alone(tmp_path):
     again.close()
     Database(tmp_path, 0.1, sole=True).close()
     assert file.stat().st_ino == before, "tidied once"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["lmdb", "rows.key", "server.lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lmdb", "moments", "rows.key", "server.lock"]
 
 
 def test_there_is_one_server(tmp_path):

@@ -1,14 +1,16 @@
 """The embedded database (LMDB) under the online state: every change is one transaction, also between processes.
 
-    newer     digest of the user, time, digest of the event -> when it was received, hash of the event's id, item id
+    newer, arrived   what came in above the builds' logs (`upper`)
+    open      which builds are open, in which process (`whole`)
     seen      digest of an event's id
     pending   number -> the event's row, until it is in a file; under a key that an erasure destroys (`row_keys`)
-    facts     which tables it belongs to, the next number
+    facts     which builds are whole, the next numbers
     erased    digest of a user who was erased
     items, changes, item_rows    what was said of items since the build (`catalogue`)
 
 A commit's pages are on disk before it returns, the page that names it as the last one with the next commit or `sync`. So a killed
 process loses nothing, and a power cut at most the last commit: what is then found is the state as of the commit before, whole.
+A process killed in a transaction did nothing, and the next takes its turn.
 """
 
 import errno
@@ -30,10 +32,13 @@ import numpy as np
 from headrace.contracts.errors import ArtifactError, ConfigError, HeadraceError
 from headrace.contracts.requests import Bool
 from headrace.encode.optional import optional
+from headrace.serve.state.moments import begin_anew
 from headrace.serve.state.row_keys import RowKeys
+from headrace.serve.state.whole import forget_process
 
 DIGEST = 16
-_NAMES = ("newer", "seen", "pending", "facts", "erased", "items", "changes", "item_rows")
+_NAMES = ("newer", "arrived", "open", "seen", "pending", "facts", "erased", "items", "changes", "item_rows")
+_READERS = 1024  # at a time, of all processes
 _RESIDUE, _ROW_KEY = b"residue", b"row key"
 _TRIES, _LITTLE = 5, 2**20
 _SPARE = 1.25  # of what may be kept, so that what is full can still be emptied: a deletion writes pages too
@@ -51,7 +56,8 @@ class Full(HeadraceError):
 class Database:
     """folder: an existing one. Rows are the caller's to read and write in a transaction; what a user leaves is removed here.
 
-    sole: as the one server of its run, which Occupied refuses while another is. What an erasure left in unused pages goes then.
+    sole: as the one server of its run, which Occupied refuses while another is. What an erasure left in unused pages goes then,
+    and what was open is not any more. Further processes of that server open it beside.
     """
 
     def __init__(self, folder: Path, map_gb: float, *, sole: bool):
@@ -69,17 +75,17 @@ class Database:
         self.tables = {name: self._env.open_db(name.encode()) for name in _NAMES}
         self._most, self._row_keys = map_gb * 2**30, RowKeys(folder / "rows.key")
         key = self._row_key()
-        if sole and len(self._row_keys) > 1:  # an erasure was broken off
-            self._row_keys.only(key)
+        if sole:
+            begin_anew(folder)
+            with self.writing() as writing:
+                writing.drop(self.tables["open"], delete=False)
+            if len(self._row_keys) > 1:  # an erasure was broken off
+                self._row_keys.only(key)
 
     @property
     def lock(self) -> int:
-        """The descriptor that holds the run: a process that inherits it from the sole one holds the run too."""
+        """The descriptor of the run's lock: who inherits it from the sole one holds the run too."""
         return self._lock.fileno()
-
-    def forget_process(self, pid: int) -> None:
-        """What one that died had open here: a reading that it had begun would keep pages from being used again."""
-        self._env.reader_check()
 
     def reading(self) -> AbstractContextManager[Any]:
         return self._env.begin()  # type: ignore[no-any-return]
@@ -112,6 +118,9 @@ class Database:
             cursor = writing.cursor(self.tables["newer"])
             while cursor.set_range(mine) and cursor.key().startswith(mine):
                 removed += cursor.delete()
+            for number, row in writing.cursor(self.tables["arrived"]):
+                if row.startswith(mine):
+                    writing.delete(number, db=self.tables["arrived"])
             left, key = list(self.rows_waiting(writing)), self._row_keys.another()
             for number, row in left:
                 if json.loads(row)["user_id"] == user_id:
@@ -119,14 +128,21 @@ class Database:
                 else:
                     writing.put(number, self._row_keys.sealed(key, number, row), db=self.tables["pending"])
             writing.put(_ROW_KEY, struct.pack(">Q", key), db=self.tables["facts"])
-        self.sync()
-        self._row_keys.only(key)
+        with self.writing() as writing:  # another process may be changing the key too: who comes last leaves the one in use
+            self.sync()
+            self._row_keys.only(self._key_in_use(writing))
         return removed
+
+    def forget_process(self, pid: int) -> None:
+        """What one that died had open here: the builds, and readings that would keep pages from being used again."""
+        with self.writing() as writing:
+            forget_process(writing, self.tables, pid)
+        self._env.reader_check()
 
     def wait(self, writing: Any, number: int, row: bytes) -> None:
         """A row to be written to a file. number: nothing else's, ever."""
-        (key,), place = struct.unpack(">Q", writing.get(_ROW_KEY, db=self.tables["facts"])), struct.pack(">Q", number)
-        writing.put(place, self._row_keys.sealed(key, place, row), db=self.tables["pending"])
+        place = struct.pack(">Q", number)
+        writing.put(place, self._row_keys.sealed(self._key_in_use(writing), place, row), db=self.tables["pending"])
 
     def rows_waiting(self, reading: Any) -> Iterator[tuple[bytes, bytes]]:
         for number, value in reading.cursor(self.tables["pending"]):
@@ -141,6 +157,13 @@ class Database:
             except KeyError:  # another process changed the key: the rows lie under the new one now
                 continue
         raise ArtifactError(f"{self._row_keys.path}: has not the keys of the rows that wait in {self._place}. Was it replaced?")
+
+    def settle(self, folder: Path) -> None:
+        """Before files of rows that wait are written there: what was left of some is done with."""
+
+    def agreed(self, keys: Sequence[bytes]) -> bool:
+        """Whether their file, which is on disk, may have its name. Then they are `written`."""
+        return True
 
     def written(self, keys: Sequence[bytes]) -> None:
         with self.writing() as writing:
@@ -162,11 +185,11 @@ class Database:
     def _row_key(self) -> int:
         """The number of the one that rows lie under."""
         with self.writing() as writing:
-            found = writing.get(_ROW_KEY, db=self.tables["facts"])
-            if found is None:
-                found = struct.pack(">Q", self._row_keys.newest)
-                writing.put(_ROW_KEY, found, db=self.tables["facts"])
-        return int(struct.unpack(">Q", found)[0])
+            writing.put(_ROW_KEY, struct.pack(">Q", self._row_keys.newest), db=self.tables["facts"], overwrite=False)
+            return self._key_in_use(writing)
+
+    def _key_in_use(self, reading: Any) -> int:
+        return int(struct.unpack(">Q", reading.get(_ROW_KEY, db=self.tables["facts"]))[0])
 
     def _used(self, reading: Any) -> int:
         """Bytes of pages that hold something."""
@@ -218,7 +241,8 @@ def digest(name: str) -> bytes:
 
 def _opener(map_gb: float) -> Callable[[Path], Any]:
     size, lmdb = int(_SPARE * map_gb * 2**30), _lmdb()
-    return lambda path: lmdb.open(str(path), map_size=size, max_dbs=len(_NAMES), metasync=False, readahead=False)
+    options = {"map_size": size, "max_dbs": len(_NAMES), "max_readers": _READERS, "metasync": False, "readahead": False}
+    return lambda path: lmdb.open(str(path), **options)
 
 
 def _lmdb() -> Any:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from headrace.artifacts import at_work as module
-from headrace.artifacts.at_work import FOLDER, AtWork, jobs
+from headrace.artifacts.at_work import FOLDER, AtWork, command_of, jobs
 
 OTHER = """
 import sys, time
@@ -112,3 +112,14 @@ def test_work_goes_on_where_nothing_can_be_written(tmp_path):
     with told.stage("rank"):
         told("rank", 1, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["/usr/bin/headrace", "build", "shop.toml"], "headrace build"), (["headrace", "--help"], ""),
+        (["headrace", "u/91"], ""), (["/usr/bin/pytest", "build"], ""), (["headrace"], ""), ([], ""),
+    ],
+)  # fmt: skip
+def test_a_command_is_its_verb_and_no_more(arguments, command):
+    assert command_of(arguments) == command

@@ -1,4 +1,4 @@
-"""What a process is making in a store, told to whoever looks from another one: store/.progress/PID.json while it goes on.
+"""What a process is making in a folder, such as a store, told to whoever looks: .progress/PID.json there while it goes on.
 
 The file is renamed into place at most five times a second, holds what is under way, and goes with the last of it. A process that
 was killed leaves its file: readers know it by its process, and the next one at work in the store clears it away. Nothing waits
@@ -9,8 +9,9 @@ import atexit
 import json
 import os
 import socket
+import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -36,12 +37,16 @@ class Bar:
 
 @dataclass(frozen=True)
 class Job:
-    """bars: the outermost stage first. running: as far as this machine can tell; a job of another host is taken at its word."""
+    """bars: the outermost stage first. running: as far as this machine can tell; a job of another host is taken at its word.
+
+    command: its verb, such as "headrace build"; "" of a process that is not the command line's.
+    """
 
     pid: int
     host: str
     bars: tuple[Bar, ...]
     running: bool
+    command: str = ""
 
 
 class AtWork:
@@ -101,6 +106,7 @@ class AtWork:
         self._next_s = time.monotonic() + _APART_S
         bars = [asdict(bar) for bar in self._bars.values()]
         told = {"pid": os.getpid(), "host": socket.gethostname(), "began": _began(os.getpid()), "bars": bars}
+        told["command"] = command_of(sys.argv)
         beside = self._path.with_name(f".{self._path.name}")
         with suppress(OSError):  # a full disk is told by the work itself
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +122,7 @@ class AtWork:
 
 
 def at_work(root: Path) -> AtWork:
-    """root: of the store."""
+    """root: of the store, or a folder that is worked in."""
     return _of(root.absolute() / FOLDER, os.getpid())
 
 
@@ -141,7 +147,14 @@ def _read(path: Path) -> Job | None:
         running = host != socket.gethostname() or _began(pid) == str(told["began"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return Job(pid, host, bars, running) if bars else None
+    return Job(pid, host, bars, running, str(told.get("command", ""))) if bars else None
+
+
+def command_of(arguments: Sequence[str]) -> str:
+    """The verb and nothing behind it: that may be anything, a user's id too."""
+    program, *rest = arguments or [""]
+    verb = next((one for one in rest[:1] if one.isascii() and one.isalpha()), "")
+    return f"headrace {verb}" if Path(program).name == "headrace" and verb else ""
 
 
 def _bar(told: Mapping[str, Any]) -> Bar:

@@ -48,7 +48,7 @@ def annotated(plan: AnchorsPlan, progress: Progress = silent) -> dict[str, Any]:
     with alone(plan.out) as folder:
         pipeline, other = _opened(plan, progress)
         writer, cut_us = _writer(plan, pipeline, other), _cut(plan, pipeline)
-        found = written(writer, pipeline.log.interactions(cut_us).history, plan.asked.n, folder, progress)
+        found = written(writer, pipeline.log.interactions(cut_us).history, plan.asked.n, folder, pipeline.graph.progress)
         frame = _frame(plan, pipeline, writer, found, cut_us)
         with replacing(plan.out) as beside:
             frame.write_parquet(beside)

@@ -15,12 +15,13 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from headrace.artifacts.at_work import at_work
 from headrace.cascade.layer_search import Searched, search
 from headrace.cascade.pipeline import Pipeline
 from headrace.cascade.upstream import Frozen, Upstream
 from headrace.contracts.config import as_dict
 from headrace.contracts.errors import ConfigError, listed, nearest
-from headrace.contracts.progress import Progress, silent
+from headrace.contracts.progress import Progress, both, silent
 from headrace.contracts.requests import Int32
 from headrace.data.aggregator import ALWAYS, Aggregator, Decay, standardised, states_of
 from headrace.data.foundation import Foundation, States
@@ -40,6 +41,12 @@ class Made(NamedTuple):
 
 def founding(pipeline: Pipeline, decay: Decay, layer: str = AUTO, progress: Progress = silent) -> Made:
     """pipeline: of a finished build whose ranker is `foundation`. layer: CR0 .. CRk, or the one that a search finds."""
+    told = at_work(pipeline.graph.store.root)  # the build is read, so its graph tells nothing
+    with told.stage("foundation"):
+        return _found(pipeline, decay, layer, both(told, progress))
+
+
+def _found(pipeline: Pipeline, decay: Decay, layer: str, progress: Progress) -> Made:
     upstream = Upstream.of(pipeline)
     ranker, log = upstream.ranker, pipeline.log
     layers = [name for name in ranker.widths if name != "UR"]

@@ -9,6 +9,7 @@ from headrace.cli.drawing import page
 from headrace.data.forget import forget
 from headrace.flywheel.loop import clear
 from headrace.flywheel.opened import open_live
+from headrace.llm.questions import forget_words
 
 
 def forget_user(run: Path, user: str) -> None:
@@ -26,6 +27,8 @@ def forget_user(run: Path, user: str) -> None:
     console.print(f"Rows removed: {rows}.")
     if served:
         console.print("From what was served: " + ", ".join(f"{count} of {table}" for table, count in served.items()) + ".")
+    if words := forget_words(run):
+        console.print(f"The words of {words:,} questions to language models were deleted: they don't say whom they are about.")
     if clear(run):
         console.print("The flywheel's generations were made from the user too, so its ledger starts anew: headrace fly.")
         return

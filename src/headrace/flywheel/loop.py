@@ -16,12 +16,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from headrace.artifacts.at_work import at_work
 from headrace.artifacts.atomic import place
 from headrace.cascade.foundation_section import anchored
 from headrace.cascade.plan import read_toml
 from headrace.contracts.config import digest
 from headrace.contracts.errors import ConfigError
-from headrace.contracts.progress import Progress, silent
+from headrace.contracts.progress import Progress, both, silent
 from headrace.flywheel.drill import Drill
 from headrace.flywheel.evidence import gather
 from headrace.flywheel.gates.panel import Panel, Verdict
@@ -63,6 +64,7 @@ def fly(toml: Path, run: Path, *, generations: int, drills: Sequence[int] = (), 
     plan = flight(values, str(toml))
     plan = replace(plan, stages=anchored(plan.stages, toml.parent))
     _same(run, values, toml)
+    progress = both(at_work(run / "store"), progress)
     panel = Panel.of(plan.gates, str(toml))
     wheel = _Wheel(run, plan, str(toml), panel, _traffic(plan, toml, run, progress), progress)
     done: list[Cycle] = []

@@ -4,7 +4,8 @@
 
 Two processes may share a file. Rows are written in batches, each one transaction: a killed process loses the batch that it had
 not written yet, and nothing before. `durable` writes each row by itself and waits for the disk: what was paid for is there after
-a kill and after a power cut. A file of another format is refused by name, a damaged one too.
+a kill and after a power cut. A file of another format is refused by name, a damaged one too. What was asked is
+kept beside it in words, for people (`questions`).
 """
 
 import json
@@ -18,6 +19,7 @@ from typing import Any, Protocol, Self
 
 from headrace.contracts.chat import Usage
 from headrace.contracts.errors import ArtifactError
+from headrace.llm import questions
 
 FORMAT = 1
 APPLICATION = 0x48524143  # "HRAC", by which `file` and we know our own
@@ -30,7 +32,7 @@ class Answers(Protocol):
     """Where answers are kept, here or in another process."""
 
     def get_many(self, keys: Iterable[bytes]) -> Mapping[bytes, Mapping[str, Any]]: ...
-    def put(self, key: bytes, answer: Mapping[str, Any]) -> None: ...
+    def put(self, key: bytes, answer: Mapping[str, Any], question: bytes = b"") -> None: ...
     def flush(self) -> None: ...
 
 
@@ -44,6 +46,7 @@ class AnswerCache:
         self.path, self.durable, self.hits, self.misses = path, durable, 0, 0
         self._looked_up: set[bytes] = set()
         self._waiting: dict[bytes, bytes] = {}
+        self._asked: dict[bytes, bytes] = {}
         self._lock = Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -79,10 +82,13 @@ class AnswerCache:
         self.misses += asked - len(found)
         return found
 
-    def put(self, key: bytes, answer: Mapping[str, Any]) -> None:
+    def put(self, key: bytes, answer: Mapping[str, Any], question: bytes = b"") -> None:
+        """question: its words, by `questions.question_of`; b"": they are not kept."""
         text = json.dumps(answer, separators=(",", ":")).encode()
         with self._lock:
             self._waiting[key] = _checksum(key, text) + text
+            if question:
+                self._asked[key] = question
         if self.durable or len(self._waiting) >= _BATCH:
             self.flush()
 
@@ -94,9 +100,11 @@ class AnswerCache:
                 with self._database:  # commits, or rolls back
                     self._database.execute("BEGIN IMMEDIATE")
                     self._database.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?)", list(self._waiting.items()))
+                    questions.write(self._database, list(self._asked.items()))
             except sqlite3.DatabaseError as error:
                 raise self._damaged(error) from None
             self._waiting.clear()
+            self._asked.clear()
 
     def only_looked_up(self) -> int:
         """Forgets whatever was not asked for since it was opened, to the last byte; how many answers those were. What they took
@@ -109,6 +117,7 @@ class AnswerCache:
                     self._database.execute("CREATE TEMP TABLE wanted (key BLOB PRIMARY KEY) WITHOUT ROWID")
                     self._database.executemany("INSERT INTO wanted VALUES (?)", ((key,) for key in self._looked_up))
                     gone = self._database.execute("DELETE FROM answers WHERE key NOT IN (SELECT key FROM wanted)").rowcount
+                    self._database.execute("DELETE FROM questions WHERE key NOT IN (SELECT key FROM wanted)")
                     self._database.execute("DROP TABLE wanted")
                 self._database.execute("VACUUM")  # deleted rows stay in the file until its pages are used again
                 self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -157,6 +166,7 @@ class AnswerCache:
                     f"{self.path}: a cache of format {version}, this version reads {FORMAT}. Choose another file, or "
                     f"open it with the version that wrote it."
                 )
+            questions.make_table(self._database)
         said("PRAGMA journal_mode = WAL")
         said(f"PRAGMA synchronous = {'FULL' if self.durable else 'NORMAL'}")
 

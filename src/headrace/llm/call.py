@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from headrace.contracts.chat import BudgetReached, Chat, Completion, Message, Sampling, Usage
 from headrace.llm.backend import Said
+from headrace.llm.questions import question_of
 from headrace.llm.remembered import completion_of, key_of, row_of, row_of_first, spent_on
 from headrace.llm.structured import NoObject, Wanted
 
@@ -96,7 +97,7 @@ class Call:
                     self.told[key] = error.told
                     unmet[key] = Completion(said.text, "unparsed", None, str(error), usage)
                     if self.model.cache and key not in before:
-                        self.model.cache.put(key, row_of_first(unmet[key], error.told, usage))
+                        self.model.cache.put(key, row_of_first(unmet[key], error.told, usage), self._in_words(key))
 
         if asked:
             self.model.backend.say(list(asked.values()), self.wanted.schema if self.wanted else None, self.sampling, heard)
@@ -107,7 +108,7 @@ class Call:
         self.model.spend(counted)
         answer = replace(answer, usage=answer.usage + counted)
         if keep and self.model.cache:
-            self.model.cache.put(key, row_of(answer, answer.usage + self.earlier.get(key, Usage())))
+            self.model.cache.put(key, row_of(answer, answer.usage + self.earlier.get(key, Usage())), self._in_words(key))
         place, *others = self.places[key]
         self._give(place, answer, spent=True)
         for other in others:
@@ -132,6 +133,9 @@ class Call:
             return chat
         first, rest = (chat[0], chat[1:]) if chat and chat[0].role == "system" else (Message("system", ""), chat)
         return [Message("system", f"{first.content}\n\n{self.wanted.instruction}".lstrip()), *rest]
+
+    def _in_words(self, key: bytes) -> bytes:
+        return question_of(self.model.id, self._asked(key))
 
     def _asked_again(self, key: bytes, answer: Completion) -> Chat:
         quoted = answer.text[:_QUOTED_CHARACTERS] or "(nothing)"

@@ -5,6 +5,7 @@ import re
 import polars as pl
 import pytest
 
+from headrace.artifacts.at_work import Job, jobs
 from headrace.contracts.chat import BudgetReached, Message
 from headrace.contracts.errors import ArtifactError
 from headrace.llm.annotation.running import annotate, opened, summary_of
@@ -44,7 +45,9 @@ def test_every_row_has_its_columns_and_a_status(tmp_path):
     assert summary["model"] == "scripted"
     assert summary["prompt"].startswith("topics@1:")
     assert told[-1][1:3] == (10, 10)
-    assert sorted(path.name for path in folder_of(of.out).iterdir()) == [".lock", "answers.sqlite"], "the parts are gone"
+    assert sorted(path.name for path in folder_of(of.out).iterdir()) == [".lock", ".progress", "answers.sqlite"], (
+        "the parts are gone"
+    )
 
 
 def test_asked_again_only_what_failed_is_asked(tmp_path):
@@ -190,3 +193,13 @@ def test_the_answers_of_a_server_are_durable(tmp_path):
     with opened(plan(tmp_path), Scripted([])) as job:
         assert isinstance(job.cache, AnswerCache)
         assert not job.cache.durable
+
+
+def test_it_is_told_in_the_work_folder_while_it_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr("headrace.artifacts.at_work._APART_S", 0.0)
+    monkeypatch.setattr("headrace.llm.annotation.tally._TELL_S", 0.0)
+    reviews(tmp_path)
+    of, seen = plan(tmp_path), list[Job]()
+    annotate(of, Scripted(topic), progress=lambda *_: seen.extend(jobs(folder_of(of.out))))
+    assert {bar.stage for job in seen for bar in job.bars} == {f"annotate {of.out.name}", "rows"}
+    assert jobs(folder_of(of.out)) == []

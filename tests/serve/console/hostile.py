@@ -1,12 +1,14 @@
 """A small shop whose ids, titles, texts and categories are markup that would run if a page let it."""
 
 import csv
+import json
 from pathlib import Path
 
 import polars as pl
 
-from headrace.contracts.chat import Completion, Status, Usage
+from headrace.contracts.chat import Completion, Message, Status, Usage
 from headrace.llm.cache import AnswerCache
+from headrace.llm.questions import question_of
 from headrace.llm.remembered import row_of
 
 SCRIPT = "<script>document.title='owned'</script>"
@@ -81,4 +83,25 @@ def keep_answers(path: Path, answers: int = 60) -> None:
         for n in range(answers):
             status, why = ("unparsed", SCRIPT) if n % 2 else ("parsed", "")
             said = Completion(f"{n} would like 100% wool {TITLE} \ud800", status, None, why)
-            cache.put(n.to_bytes(32, "big"), row_of(said, Usage(calls=1, prompt_tokens=100, completion_tokens=20, cost=0.25)))
+            took = Usage(calls=1, prompt_tokens=100, completion_tokens=20, cost=0.25)
+            asked = [Message("system", f"You read wishes. {SCRIPT}"), Message("user", f"What would {n} like? {TITLE}")]
+            cache.put(n.to_bytes(32, "big"), row_of(said, took), question_of(f"model {SCRIPT}", asked))
+
+
+def keep_labels(run: Path, name: str, moods: list[str | None]) -> None:
+    """As `headrace annotate` leaves a table, its summary and its work folder."""
+    out = run / f"{name}.parquet"
+    out.with_name(f"{out.name}.work").mkdir()
+    status = ["parsed" if mood else "unparsed" for mood in moods]
+    pl.DataFrame({
+        "review": [str(n) for n in range(len(moods))], "mood": moods, "stars": [1.5] * len(moods), "status": status,
+        "reason": [None] * len(moods),
+    }).write_parquet(out)  # fmt: skip
+    summary = {
+        "rows": len(moods),
+        "parsed": status.count("parsed"),
+        "model": f"m {SCRIPT}",
+        "prompt": "p",
+        "spent": {"cost": 0.5},
+    }
+    out.with_suffix(".json").write_text(json.dumps(summary))

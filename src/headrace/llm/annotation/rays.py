@@ -34,8 +34,8 @@ class Keeper:
     def get_many(self, keys: list[bytes]) -> Mapping[bytes, Mapping[str, Any]]:
         return self._cache.get_many(keys)
 
-    def put(self, key: bytes, answer: Mapping[str, Any]) -> None:
-        self._cache.put(key, answer)
+    def put(self, key: bytes, answer: Mapping[str, Any], question: bytes = b"") -> None:
+        self._cache.put(key, answer, question)
         self._cache.flush()
 
 
@@ -49,8 +49,8 @@ class Kept:
         found: Mapping[bytes, Mapping[str, Any]] = self._wait(self._get_many(list(keys)))
         return found
 
-    def put(self, key: bytes, answer: Mapping[str, Any]) -> None:
-        self._wait(self._put(key, answer))
+    def put(self, key: bytes, answer: Mapping[str, Any], question: bytes = b"") -> None:
+        self._wait(self._put(key, answer, question))
 
     def flush(self) -> None:
         """Nothing waits here."""

@@ -16,9 +16,10 @@ from typing import Any
 import polars as pl
 
 from headrace import __version__
+from headrace.artifacts.at_work import at_work
 from headrace.artifacts.atomic import place
 from headrace.contracts.chat import BudgetReached, Usage
-from headrace.contracts.progress import Progress, silent
+from headrace.contracts.progress import Progress, both, silent
 from headrace.llm.annotation import rows, turns
 from headrace.llm.annotation.filling import Outcome, filled
 from headrace.llm.annotation.leases import Pool, dispatched
@@ -98,6 +99,13 @@ def annotate(
 
 
 def run(job: Job, progress: Progress = silent, pool: Callable[[Job], Pool] | None = None) -> dict[str, Any]:
+    """It is told in the work folder too, for whoever looks from another process."""
+    told = at_work(job.work.folder)
+    with told.stage(f"annotate {job.plan.out.name}"):
+        return _asked(job, both(told, progress), pool)
+
+
+def _asked(job: Job, progress: Progress, pool: Callable[[Job], Pool] | None) -> dict[str, Any]:
     table, work, used = job.table, job.work, Usage()
     missing = work.missing(table.chunks)
     spent = job.cache.spent()

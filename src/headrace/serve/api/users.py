@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
+from headrace.llm.questions import forget_words
 from headrace.serve.api.failures import PROBLEMS
 from headrace.serve.scorers.kept_states import number_of
 from headrace.serve.serving import Serving
@@ -32,6 +33,7 @@ def routes(serving: Serving) -> APIRouter:
     def forget(user_id: UserId) -> Any:
         service = serving.service
         removed = service.forget(user_id)
+        forget_words(serving.folder)  # a question does not say whom it is about
         for one in serving.live.open.by_key.values():
             one.kept.drop(number_of(user_id))
         return Forgotten(removed=removed, in_build=user_id in service.state.users)

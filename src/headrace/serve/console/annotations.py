@@ -1,7 +1,8 @@
-"""What language models answered for this run, as its caches keep it: text, whether it could be used, tokens, cost.
+"""What language models answered for this run, and what they were asked: words, whether they could be used, tokens, cost.
 
-A cache has a question by its fingerprint alone, so a page can show no prompt, and not whom an answer is about. Cost: each look
-passes over all answers of the run once for what they took, and over those of one file for the words.
+Below stand the tables that `headrace annotate` wrote into the run's folder, their labels, and how far two of them agree. A
+question's words are kept beside its answer (`llm/questions.py`), the newest 10,000 of a file; an erasure takes all of them. Cost:
+each look passes over all answers of the run once for what they took, and over those of one file for the words.
 """
 
 from dataclasses import dataclass
@@ -12,19 +13,24 @@ from fastapi import APIRouter, Response
 from headrace.contracts.chat import Usage
 from headrace.contracts.errors import ArtifactError
 from headrace.llm.kept import Kept, KeptFile, kept
+from headrace.serve.console import labels
 from headrace.serve.console.paging import Part, part
 from headrace.serve.console.view import Link, View
 
 LINK = Link("/annotations", "Annotations")
 _AT_ONCE, _LONGEST = 25, 4000
+_TAGS = {"parsed": "passed", "text": "passed", "unparsed": "blocked", "failed": "blocked"}
 
 
 @dataclass(frozen=True)
 class Summed:
-    """One file. trouble: why it can't be read, "" where it can."""
+    """One file. statuses: how many answers of each. words: questions whose words are there. trouble: why it can't be read, ""
+    where it can."""
 
     name: str
     answers: int
+    statuses: dict[str, int]
+    words: int
     spent: Usage
     trouble: str
 
@@ -44,18 +50,21 @@ def routes(view: View) -> APIRouter:
     router = APIRouter()
 
     @router.get(LINK.url)
-    def annotations(file: str = "", words: str = "", page: str = "1") -> Response:
+    def annotations(file: str = "", words: str = "", status: str = "", page: str = "1") -> Response:
         run = view.serving.folder
         there = {one.path.relative_to(run).as_posix(): one for one in kept(run)}
         files = [summed(name, one) for name, one in there.items()]
-        readable = [one.name for one in files if not one.trouble]
+        readable = {one.name: one for one in files if not one.trouble}
         asked = file if file in readable else next(iter(readable), "")
-        unknown = file if file != asked else ""
-        answers = found(there[asked], words, page) if asked else None
-        before = f"{LINK.url}?{urlencode({'file': asked, 'words': words}, errors='replace')}&"
+        statuses = readable[asked].statuses if asked else {}
+        wanted = status if status in statuses else ""
+        tables = labels.tables(run)
+        before = urlencode({"file": asked, "words": words, "status": wanted}, errors="replace")
         return view.page(
-            "annotations.html.jinja", here=LINK, files=files, asked=asked, unknown=unknown, words=words, answers=answers,
-            before=before, longest=_LONGEST,
+            "annotations.html.jinja", here=LINK, files=files, asked=asked, unknown=file if file != asked else "", words=words,
+            statuses=statuses, wanted=wanted, answers=found(there[asked], words, wanted, page) if asked else None, tags=_TAGS,
+            before=f"{LINK.url}?{before}&", longest=_LONGEST, tables=tables, agreed=labels.agreements(tables),
+            drawn={one.name: labels.drawn(one) for one in tables},
         )  # fmt: skip
 
     return router
@@ -63,12 +72,13 @@ def routes(view: View) -> APIRouter:
 
 def summed(name: str, file: KeptFile) -> Summed:
     try:
-        return Summed(name, file.count(), file.spent(), "")
+        statuses = file.statuses()
+        return Summed(name, sum(statuses.values()), statuses, file.words_kept(), file.spent(), "")
     except ArtifactError as error:
-        return Summed(name, 0, Usage(), str(error))
+        return Summed(name, 0, {}, 0, Usage(), str(error))
 
 
-def found(file: KeptFile, words: str, page: str) -> Page:
-    count = file.count(words)
+def found(file: KeptFile, words: str, status: str, page: str) -> Page:
+    count = file.count(words, status)
     of_all = part(page, count, _AT_ONCE)
-    return Page(file.rows(words, of_all.start, of_all.stop), count, of_all)
+    return Page(file.rows(words, status, of_all.start, of_all.stop), count, of_all)

@@ -181,7 +181,7 @@ def _place(group: str) -> int:
 
 
 def _schema(part: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    content = next(iter(part.get("content", {}).values()), {})
+    content: Mapping[str, Any] = next(iter(part.get("content", {}).values()), {})
     found: Mapping[str, Any] | None = content.get("schema")
     return found or None
 

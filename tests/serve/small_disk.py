@@ -15,6 +15,11 @@ BALLAST = 2_500_000
 AT_ONCE = 50
 
 
+def read_counter(client: TestClient, name: str) -> float:
+    lines = [line for line in client.get("/metrics").text.splitlines() if line.startswith(f"{name} ")]
+    return float(lines[0].split()[1])
+
+
 def main(run: Path) -> dict[str, object]:
     """Events until the disk is full, then some more, then room, then one more and a stop."""
     served, kept, refused = run / "served", list[str](), list[object]()
@@ -28,14 +33,18 @@ def main(run: Path) -> dict[str, object]:
                 kept += ids
             else:
                 refused.append(answer)
-        meanwhile = client.post("/v1/recommend", json={"user_id": "c1"}).status_code
+        asked = [{"user_id": f"c{n}", "request_id": f"r{n}"} for n in range(40)]
+        meanwhile = {client.post("/v1/recommend", json=one).status_code for one in asked}
+        unnoted = read_counter(client, "headrace_unnoted_total")
         (served / "ballast").unlink()
         again = client.post("/v1/events", json=[bought("c1", "p1", event_id=one) for one in kept]).json()
         after = client.post("/v1/events", json=bought("c1", "p1", event_id="after")).json()["stored"]
+        last = [client.post("/v1/recommend", json={"user_id": user, "request_id": "last"}).status_code for user in ("c1", "c2")]
     logged = [one for events in served_events(served) for one in events["event_id"]]
     told = refused[-1].json()["error"]["message"], refused[-1].status_code  # type: ignore[attr-defined]
     return {
-        "taken": len(kept), "refused": len(refused), "says": told[0], "status": told[1], "answered_meanwhile": meanwhile,
+        "taken": len(kept), "refused": len(refused), "says": told[0], "status": told[1],
+        "answered_meanwhile": sorted(meanwhile), "unnoted": unnoted, "remembered": last == [200, 409],
         "lost": again["stored"] + len({*kept, "after"} - set(logged)), "twice": len(logged) - len(set(logged)),
         "after": after, "in_files": len(logged),
     }  # fmt: skip

@@ -75,5 +75,7 @@ def test_a_full_disk_refuses_events_keeps_those_it_took_and_goes_on_when_there_i
     assert "disk is full" in told["says"]
     assert told["taken"] >= 100
     assert (told["lost"], told["twice"], told["after"]) == (0, 0, 1)
-    assert told["answered_meanwhile"] == 200
+    assert told["answered_meanwhile"] == [200]
+    assert told["unnoted"] > 0, "what can't be remembered is said"
+    assert told["remembered"], "and is again once there is room"
     assert told["in_files"] == told["taken"] + 1

@@ -1,4 +1,5 @@
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,15 @@ def service(pipeline, tmp_path: Path):
 @pytest.fixture
 def own_run(run: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("served")))
+
+
+@pytest.fixture
+def redis():
+    """A real redis-server, empty."""
+    from tests.serve.redis_process import RedisProcess
+
+    folder = Path(tempfile.mkdtemp(prefix="redis"))
+    made = RedisProcess(folder)
+    yield made
+    made.stop()
+    shutil.rmtree(folder)

@@ -4,15 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from headrace.contracts.serving import ServeConfig
-from headrace.contracts.tables import ITEMS
-from headrace.serve.catalogue.kept import Catalogue
 from headrace.serve.live.tally import Tally
 from headrace.serve.logs.events import EventLog
 from headrace.serve.logs.impressions import ImpressionLog
 from headrace.serve.metrics import Metrics
 from headrace.serve.state.lately import Lately, emptied
 from headrace.serve.state.layered import LayeredState
-from headrace.serve.state.opening import open_recent
+from headrace.serve.state.opening import open_catalogue, open_recent
 from headrace.serve.workers.duty import Duty
 from headrace.serve.workers.seat import Seat
 
@@ -34,7 +32,7 @@ class Shared:
         lately = root / "lately"
         self.lately = Lately(emptied(lately) if seat.alone else lately, metrics.unnoted)
         self.recent, self.tallies = open_recent(state, self.lately, settings), dict[str, Tally]()
-        self.catalogue = Catalogue(state, ITEMS.schema())
+        self.catalogue = open_catalogue(state)
         self.duty = Duty(root / "duty.lock")
         self.event_log = EventLog(
             root, state, sync_s=settings.sync_s, rotate_s=settings.rotate_s, beside=lambda: self.catalogue.write_items(root),

@@ -16,11 +16,9 @@ from headrace.contracts.errors import ConfigError
 from headrace.contracts.serving import ServeConfig
 from headrace.data.log import Log
 from headrace.serve.app import create_app
-from headrace.serve.logs.events import EventLog, served_events
+from headrace.serve.logs.events import served_events
 from headrace.serve.messages import Event
 from headrace.serve.service import Service
-from headrace.serve.state.counting import OnlineCounting
-from headrace.serve.state.database import Occupied
 from headrace.serve.state.layered import LayeredState
 from headrace.serve.state.redis_server import REST_S, Unavailable
 from headrace.serve.state.redis_state import RedisState
@@ -31,15 +29,6 @@ from tests.serve.state.test_layered import LAST_US, N_EVENTS, assert_same, row, 
 from tests.serve.test_app import bought, items
 
 pytestmark = needs_redis
-
-
-@pytest.fixture
-def redis():
-    folder = Path(tempfile.mkdtemp(prefix="redis"))
-    made = RedisProcess(folder)
-    yield made
-    made.stop()
-    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -116,34 +105,6 @@ def test_what_was_read_during_commits_is_read_again_as_of_the_same_moment(opened
     asking.join()
     assert [int(one.history(["new"], np.array([at_us])).lengths[0]) for at_us, _ in read] == [length for _, length in read]
     assert len({length for _, length in read}) > 10
-
-
-def test_one_server_writes_the_log_and_a_killed_writer_writes_nothing_twice(opened, tmp_path, monkeypatch):
-    writer, other = opened("writer"), opened("other", writes_log=False)
-    with pytest.raises(Occupied, match="writes_log = false"):
-        opened("second")
-    shutil.copytree(tmp_path / "writer", tmp_path / "copy")
-    with pytest.raises(Occupied, match="writes_log = false"):
-        opened("copy")
-    root = tmp_path / "root"
-    log = EventLog(root, writer, sync_s=1000.0, rotate_s=1000.0)
-    for number in range(3):
-        other.receive(row("new", "i3", number, f"e{number}"))
-    assert other.pending()[0] == []
-    with monkeypatch.context() as killed:
-        killed.setattr(writer, "written", lambda keys: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            log.write()
-    assert len(list(served_events(root))) == 1, "the file has its name, and nobody knows yet"
-    other.receive(row("new", "i4", 9, "e3"))
-    assert log.write() == 4
-    assert log.write() == 0
-    written = pl.concat(list(served_events(root)))
-    assert written["event_id"].to_list() == ["e0", "e1", "e2", "e3"]
-    assert (written["received_at"].dt.timestamp("us") > 10**15).all(), "received when Redis took them in"
-    other.receive(row("new", "i4", 9, "e4"))
-    log.close()
-    assert pl.concat(list(served_events(root)))["event_id"].to_list() == ["e0", "e1", "e2", "e3", "e4"]
 
 
 def test_an_empty_redis_is_filled_from_the_files(opened, redis, tables):
@@ -231,10 +192,13 @@ def test_two_services_on_one_redis(pipeline, tmp_path, redis):
     sent = [Event(**bought("somebody", f"p{number}", event_id=f"e{number}")) for number in range(3)]
     assert other.receive(sent).stored == 3
     assert one.receive(sent).repeated == 3
-    for service in (one, other):
-        walked = service.recommend("somebody", "r-1").walked
+    for service, request_id in ((one, "r-1"), (other, "r-2")):
+        walked = service.recommend("somebody", request_id).walked
         assert walked is not None
         assert walked.requests.history.lengths.tolist() == [3]
+    again = other.recommend("somebody", "r-1")
+    assert again.again
+    assert again.page == one.remembered("r-1").page
     other.close()
     one.close()
     assert sorted(pl.concat(list(served_events(tmp_path / "one")))["event_id"]) == ["e0", "e1", "e2"]
@@ -278,11 +242,6 @@ def test_a_redis_that_hangs_costs_one_wait(opened, redis, monkeypatch):
             state.history(["new"], np.array([2**62]))
     assert 0.2 <= time.monotonic() - started < 3.5, "twenty waits take 4 s"
     redis.process.send_signal(signal.SIGCONT)
-
-
-def test_trailing_counts_are_refused(opened, tables):
-    with pytest.raises(ConfigError, match="count_days"):
-        OnlineCounting(opened("a"), Log.from_tables(tables).counts)
 
 
 def test_rows_that_wait_in_the_embedded_state_are_not_left_behind(opened, tables, tmp_path):

@@ -13,6 +13,7 @@ import json
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,19 +29,22 @@ _CHANGES = 100_000
 """Kept; a process that lags behind further reads all items anew."""
 _MOVES = 100
 """Of an item, how many times of coming and going are kept: an answer of long before them is not worked out again as it was."""
+_WORDS, _WORDINGS = ("title", "text", "categories"), 8
+"""Of what an item said of itself as many wordings are kept, for the same reason."""
 ROWS_A_FILE = 50_000
 
 
 @dataclass(frozen=True)
 class Kept:
     """row: the contract's columns and further ones, whole; empty of a deleted item. at_us: since when. moves: (when, whether it
-    may be shown from then on), oldest first."""
+    may be shown from then on), oldest first. was: (until when, what it said of itself in words), oldest first."""
 
     item_id: str
     row: Row
     at_us: int
     deleted: bool
     moves: tuple[tuple[int, bool], ...]
+    was: tuple[tuple[int, Row], ...] = ()
 
     @property
     def shown(self) -> bool:
@@ -49,6 +53,15 @@ class Kept:
     def shown_at(self, at_us: int) -> bool | None:
         """None: nothing had been said of it by then."""
         return next((shown for moved_us, shown in reversed(self.moves) if moved_us < at_us), None)
+
+    def words_at(self, at_us: int) -> Row:
+        """Title, text and categories; the row has them too."""
+        return next((words for until_us, words in self.was if at_us <= until_us), self.row)
+
+    def said_until(self, at_us: int, row: Row) -> tuple[tuple[int, Row], ...]:
+        """What it was, once it is this row."""
+        words, now = ({name: of.get(name) for name in _WORDS} for of in (self.row, row))
+        return self.was if words == now or self.deleted else (*self.was, (at_us, words))[-_WORDINGS:]
 
 
 @dataclass(frozen=True)
@@ -113,15 +126,22 @@ class Catalogue:
         A file that was written when the process died is written again under the same name."""
         done = 0
         with alone(root):
+            self._settle(root / "items")
             while True:
                 waiting = self._waiting()
                 if not waiting:
                     return done
                 rows = _frame([json.loads(value) for _, value in waiting], self.schema)
                 keys = [key for key, _ in waiting]
-                write_by_day(root / "items", rows, "valid_from", file_name(keys[0]))
-                self._written(keys)
-                done += len(keys)
+                if write_by_day(root / "items", rows, "valid_from", file_name(keys[0]), partial(self._agreed, keys)):
+                    self._written(keys)
+                    done += len(keys)
+
+    def _settle(self, folder: Path) -> None:
+        """As the state does of its own rows."""
+
+    def _agreed(self, keys: Sequence[bytes]) -> bool:
+        return True
 
     def _waiting(self) -> list[tuple[bytes, bytes]]:
         """Of the rows that are in no file the oldest, by number."""
@@ -163,7 +183,8 @@ class Catalogue:
         moves = () if before is None else before.moves
         if row["available"] != shown:
             moves = (*moves, (at_us, row["available"]))[-_MOVES:]
-        return Change(Kept(sent["item_id"], row, at_us, False, moves), {**row, "valid_from": at_us})
+        was = () if before is None else before.said_until(at_us, row)
+        return Change(Kept(sent["item_id"], row, at_us, False, moves, was), {**row, "valid_from": at_us})
 
     def _get(self, reading: Any, item_id: str) -> Kept | None:
         found = reading.get(digest(item_id), db=self.database.tables["items"])
@@ -177,7 +198,7 @@ class Catalogue:
 
     def _log(self, writing: Any, row: Row) -> None:
         """Numbered as the change is, so that a file's name never comes again."""
-        writing.put(struct.pack(">Q", self._next(writing)), json.dumps(row).encode(), db=self.database.tables["item_rows"])
+        writing.put(struct.pack(">Q", self._next(writing)), packed(row), db=self.database.tables["item_rows"])
 
     def _next(self, reading: Any) -> int:
         found = reading.get(_NEXT, db=self.database.tables["facts"])
@@ -196,17 +217,18 @@ def _as_deleted(before: Kept | None, item_id: str, below: Row | None, at_us: int
     shown = (row is not None and row["available"]) if before is None else before.shown
     at_us = at_us if before is None else max(at_us, before.at_us + 1)
     moves = () if before is None else before.moves
-    kept = Kept(item_id, {}, at_us, True, (*moves, (at_us, False)) if shown or not moves else moves)
+    was = () if before is None else before.said_until(at_us, {})
+    kept = Kept(item_id, {}, at_us, True, (*moves, (at_us, False)) if shown or not moves else moves, was)
     return Change(kept, None if row is None else {**row, "available": False, "valid_from": at_us})
 
 
-def packed(kept: Kept) -> bytes:
-    return json.dumps(vars(kept)).encode()
+def packed(said: Kept | Row) -> bytes:
+    return json.dumps(vars(said) if isinstance(said, Kept) else said).encode()
 
 
 def kept_of(value: bytes) -> Kept:
     found = json.loads(value)
-    return Kept(**{**found, "moves": tuple((at_us, shown) for at_us, shown in found["moves"])})
+    return Kept(**found | {name: tuple(map(tuple, found.get(name, ()))) for name in ("moves", "was")})
 
 
 def _frame(rows: Sequence[Row], schema: pl.Schema) -> pl.DataFrame:

@@ -9,14 +9,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from headrace.contracts.errors import ArtifactError
-from headrace.serve.logs.files import alone, write_by_day
+from headrace.serve.logs.files import alone, file_name, write_by_day
 from headrace.serve.state.database import Full
 from headrace.serve.state.layered import LayeredState
+from headrace.serve.state.redis_server import Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -40,18 +42,23 @@ class EventLog:
         self.beside()
         done = 0
         with self._writing, alone(self.root):
+            self.state.settle(self.root / "events")
             while True:
                 keys, events = self.state.pending()
                 if not keys:
                     return done
-                write_by_day(self.root / "events", events, "received_at", f"{int.from_bytes(keys[0], 'big'):016d}")
-                self.state.written(keys)
-                done += len(keys)
+                agreed = partial(self.state.agreed, keys)
+                if write_by_day(self.root / "events", events, "received_at", file_name(keys[0]), agreed):
+                    self.state.written(keys)
+                    done += len(keys)
 
     def close(self) -> None:
         self._stop.set()
         self._thread.join()
-        self.write()
+        try:
+            self.write()
+        except Unavailable as error:
+            log.warning("%s: what waits in Redis is left to another server, or the next start (%s)", self.root, error)
 
     def _run(self) -> None:
         due_s = time.monotonic() + self._rotate_s
@@ -62,6 +69,8 @@ class EventLog:
                     due_s = time.monotonic() + self._rotate_s
                     if self._mine():
                         self.write()
+            except Unavailable as error:
+                log.warning("%s: rows wait in Redis (%s)", self.root, error)
             except (OSError, ArtifactError, Full):  # a full disk: what waits stays where it is, and is tried again
                 log.exception("%s: events wait to be written", self.root)
 

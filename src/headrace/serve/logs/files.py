@@ -10,9 +10,7 @@ import polars as pl
 from headrace.artifacts.atomic import settle, writing
 
 
-def write_by_day(
-    folder: Path, rows: pl.DataFrame, time: str, name: str, agreed: Callable[[], bool] = lambda: True
-) -> bool:
+def write_by_day(folder: Path, rows: pl.DataFrame, time: str, name: str, agreed: Callable[[], bool] = lambda: True) -> bool:
     """time: the column that says the day (UTC); it stays. agreed: asked when all is on disk and nothing has its name yet; where
     it says no, nothing of it is left. What it raises leaves it open (`name_left`)."""
     days = rows.group_by(pl.col(time).dt.date().alias("day"), maintain_order=True)

@@ -9,6 +9,7 @@ not before it, as long as Redis' clock does not jump back. While Redis is away t
 
 import time
 from collections.abc import Callable
+from threading import Lock
 
 from headrace.serve.state.moments import Moments
 from headrace.serve.state.redis_scripts import MOMENT
@@ -19,24 +20,29 @@ class RedisMoments(Moments):
     """wall_us: another clock than Redis' own."""
 
     def __init__(self, server: RedisServer, wall_us: Callable[[], int] | None = None):
-        super().__init__(wall_us or (lambda: time.time_ns() // 1000))
         self._server, self._wall, self.of_redis = server, wall_us, wall_us is None
+        self._here, self._last = Lock(), 0
 
     def asked(self) -> int:
         try:
             last, (s, us) = self._server.ask(lambda redis: redis.pipeline(transaction=True).get(MOMENT).time().execute())
         except Unavailable:
-            return super().asked()
-        now_us = s * 1_000_000 + us if self._wall is None else self._wall()
-        with self._lock:
-            self._last_us = max(self._last_us + 1, int(last or 0) + 1, now_us)
-            return self._last_us
+            return self._after(0, time.time_ns() // 1000)
+        return self._after(int(last or 0), s * 1_000_000 + us)
 
     def floor(self) -> int:
         """Before which nothing is received from here on."""
-        with self._lock:
-            return max(self._last_us + 1, 0 if self._wall is None else self._wall())
+        with self._here:
+            return max(self._last + 1, 0 if self._wall is None else self._wall())
 
     def took(self, received_us: int) -> None:
-        with self._lock:
-            self._last_us = max(self._last_us, received_us)
+        with self._here:
+            self._last = max(self._last, received_us)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _after(self, last_us: int, now_us: int) -> int:
+        with self._here:
+            self._last = max(self._last + 1, last_us + 1, now_us if self._wall is None else self._wall())
+            return self._last

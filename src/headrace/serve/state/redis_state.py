@@ -1,8 +1,8 @@
-"""The online state of several servers: events and erasures in one Redis, what was said of items in each server's own database.
+"""The online state of several servers in one Redis: events and erasures here, items and answers given lately beside it.
 
 A build leaves out what its own log holds as it reads, by hashes of events' ids. So builds of any age stand over one Redis, and
-nothing is taken out of it when one of them is closed. One of the servers writes the event log: rows leave the stream once their
-file has its name and is on disk, and up to which row that is stands in the writer's own database.
+nothing is taken out of it when one of them is closed. One server at a time writes the event log, each into its own folder
+(`redis_lease`, `redis_rows`), so an empty Redis is filled by every server from the files that it has.
 
 While Redis is away: events, erasures and histories are refused with Unavailable; who is erased is what was last known here.
 Cost: some round trips a request; O(log events + events read) in Redis.
@@ -13,7 +13,6 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import polars as pl
@@ -22,29 +21,33 @@ from headrace.contracts.errors import ConfigError
 from headrace.contracts.requests import Bool, Int64
 from headrace.contracts.rng import stable_hash
 from headrace.contracts.serving import ServeConfig
+from headrace.data.forget import without
 from headrace.data.log import Log
-from headrace.serve.state.database import Database, Occupied, digest
-from headrace.serve.state.layered import SIGN, TIMES, LayeredState, packed_time
+from headrace.serve.state.database import Database, digest
+from headrace.serve.state.layered import TIMES, Arrival, LayeredState
 from headrace.serve.state.moments import Moments
+from headrace.serve.state.redis_arrivals import RedisArrivals, Row, row_of
+from headrace.serve.state.redis_lease import Lease
 from headrace.serve.state.redis_moments import RedisMoments
-from headrace.serve.state.redis_scripts import APPEND, ERASED, FORGET, MOMENT, PENDING, SEEN, TABLES, USER, WRITER
+from headrace.serve.state.redis_rows import RowsWaiting
+from headrace.serve.state.redis_scripts import APPEND, ARRIVALS, ARRIVED, ERASED, FILLED, FORGET, MOMENT, PENDING, SEEN, USER
 from headrace.serve.state.redis_server import RedisServer, Unavailable
+from headrace.serve.state.upper import SIGN, packed_time
 
-_WRITTEN = b"redis written"
-_HEAD = struct.Struct(">Q16sqQ")  # of a user's row, before the item's id
-_SEQUENCE = 20  # bits of a stream id's second part in a file's number
 _AT_ONCE = 10_000
 _MANY = 100_000
+_LEASE, _LATE_S = 2, 2.0  # of rotate_s, and so much for files that take long
 
 
 class RedisState(LayeredState):
-    """folder: this server's own, no other's. settings: of [serve]."""
+    """folder: this server's own, no other's. settings: of [serve]. sole: as the one process of its server."""
 
-    def __init__(self, folder: Path, log: Log, key: str, settings: ServeConfig):
-        self.server, self.writes, self._gone = RedisServer(settings), settings.writes_log, set[bytes]()
+    def __init__(self, folder: Path, log: Log, key: str, settings: ServeConfig, *, sole: bool = True):
+        self.server, self._gone = RedisServer(settings), set[bytes]()
+        self.lease = Lease(self.server, folder, _LEASE * settings.rotate_s + _LATE_S, wanted=settings.writes_log)
         self._append_script: Any = self.server.client.register_script(APPEND)
         self._forget_script: Any = self.server.client.register_script(FORGET)
-        super().__init__(folder, log, key, map_gb=settings.map_gb)
+        super().__init__(folder, log, key, map_gb=settings.map_gb, sole=sole)
         try:
             self._begin()
         except BaseException:
@@ -52,46 +55,27 @@ class RedisState(LayeredState):
             raise
 
     def _begin(self) -> None:
-        if self.waiting(1):
+        with self.reading() as reading:
+            of_items = reading.stat(self.tables["item_rows"])["entries"]
+        if of_items or self.waiting(1):
             says = 'rows of the time with [serve] state = "lmdb" wait for a file. Start it so once more and stop it with SIGTERM.'
             raise ConfigError(f"{self.folder}: {says}")
         with self.writing() as writing:  # another time with LMDB reads the files anew
             writing.put(b"tables", b"redis", db=self.tables["facts"])
-        if self.writes:
-            self._sole_writer()
+        self.rows, self.arrivals = RowsWaiting(self, self.lease, PENDING, "events"), RedisArrivals(self.server)
         self._gone.update(self.server.ask(lambda redis: redis.smembers(ERASED)))
-        self.stale = self.writes and not self.server.ask(lambda redis: redis.exists(TABLES))
+        self.stale = not self.server.ask(lambda redis: redis.sismember(FILLED, self.lease.folder))
 
-    def _sole_writer(self) -> None:
-        path = self.folder / "writer.id"
-        if not path.is_file():
-            path.write_text(uuid4().hex)
-        mine = f"{path.read_text()} {path.stat().st_ino}".encode()  # a copy of the folder is another server's
-        self.server.ask(lambda redis: redis.set(WRITER, mine, nx=True))
-        if self.server.ask(lambda redis: redis.get(WRITER)) != mine:
-            says = "another server writes the event log. Set [serve] writes_log = false for this one"
-            raise Occupied(f"{self.folder.parent}: {says}; to move the task, see docs/runbook.md.")
-        done = self._done()
-        if done is not None:
-            self.server.number_after(PENDING, _stream_id(done))
-
-    def _done(self) -> bytes | None:
-        """The last row that is in a file."""
-        with self.reading() as reading:
-            found: bytes | None = reading.get(_WRITTEN, db=self.tables["facts"])
-        return found
-
-    def timed(self, now_us: Callable[[], int] | None) -> Moments:
-        self.moments = RedisMoments(self.server, now_us)
-        return self.moments
+    def _moments(self, now_us: Callable[[], int] | None) -> Moments:
+        return RedisMoments(self.server, now_us)
 
     def rebuild(self, served: Iterable[pl.DataFrame]) -> None:
-        """An empty Redis is filled from the event log's files. Beside another build nothing has to be done."""
-        if len(self.views) == 1 and self.writes:
+        """An empty Redis is filled from the files that this server has. Beside another build nothing has to be done."""
+        if len(self.views) == 1:
             for events in served:
                 for some in events.iter_slices(_MANY):
                     self._sent(some, pending=False)
-            self.server.ask(lambda redis: redis.set(TABLES, b"1"))
+            self.server.ask(lambda redis: redis.sadd(FILLED, self.lease.folder))
         self.stale = False
 
     def _receive_all(self, held: Sequence[pl.DataFrame]) -> list[Bool]:
@@ -123,15 +107,29 @@ class RedisState(LayeredState):
             history = self.positive is None or row["kind"] in self.positive
             tail = struct.pack(">Q", int(hashes[place])) + row["item_id"].encode() if history else b""
             args += [head, tail, json.dumps(row).encode() if pending and not mine[place] else b""]
-        told = self.server.ask(lambda _: self._append_script([SEEN, ERASED, PENDING, MOMENT, USER], args))
+        told = self.server.ask(lambda _: self._append_script([SEEN, ERASED, PENDING, MOMENT, USER, ARRIVED, ARRIVALS], args))
         if now:
             moments.took(int(told[0]))
         new[places] = np.array(told[1:], np.bool_)
         return new & ~mine
 
-    def newer(self) -> Iterator[tuple[bytes, int, int, int]]:
-        says = 'are kept up from one server\'s own events. Build without it, or serve with [serve] state = "lmdb".'
-        raise ConfigError(f"[features] count_days: trailing counts {says}")
+    @property
+    def arrived(self) -> int:
+        return self.arrivals.number
+
+    def newer(self, since: int | None = None) -> tuple[int, Iterator[Arrival] | None]:
+        if since is None:
+            number, lots = self.arrivals.all()
+            return number, (arrival for rows in lots for arrival in self._arrivals(rows))
+        number, rows = self.arrivals.since(since)
+        return number, None if rows is None else self._arrivals(rows)
+
+    def _arrivals(self, rows: Sequence[Row]) -> Iterator[Arrival]:
+        """Of these what is above this log."""
+        held = self.known.among(np.array([hashed for *_, hashed, _ in rows], np.uint64)).tolist()
+        for (user, at_us, received_us, _, item), below in zip(rows, held, strict=True):
+            if not below:
+                yield user, self.items.get(item, 0), at_us, received_us
 
     def _above(self, users: Sequence[str], at_us: Int64, newest: int | None) -> list[list[tuple[int, int]]]:
         asked = [(digest(user), int(at)) for user, at in zip(users, at_us.tolist(), strict=True)]
@@ -160,12 +158,11 @@ class RedisState(LayeredState):
 
     def _known_by(self, members: Sequence[bytes], at_us: int) -> list[tuple[int, int]]:
         """(item, time) of rows that had been received, of items the log knows and that its own events are not."""
-        rows = [(*_HEAD.unpack(one[: _HEAD.size]), one[_HEAD.size :].decode()) for one in members]
-        read = self.known.among(np.array([hashed for _, _, _, hashed, _ in rows], np.uint64))
-        told = [(self.items.get(item), at - SIGN, received) for at, _, received, _, item in rows]
+        rows = [row_of(b"", one) for one in members]
+        held = self.known.among(np.array([hashed for *_, hashed, _ in rows], np.uint64)).tolist()
         return [
-            (item, at) for (item, at, received), held in zip(told, read.tolist(), strict=True)
-            if item is not None and received < at_us and not held
+            (self.items[item], at) for (_, at, received, _, item), below in zip(rows, held, strict=True)
+            if item in self.items and received < at_us and not below
         ]  # fmt: skip
 
     def seen(self, event_ids: Sequence[str]) -> Bool:
@@ -195,7 +192,7 @@ class RedisState(LayeredState):
     def forget(self, user_id: str) -> int:
         """Rows removed. Redis then writes its append-only file anew, so that nothing of them stays there either."""
         mine = digest(user_id)
-        keys = [ERASED, PENDING, USER.encode() + mine]
+        keys = [ERASED, PENDING, USER.encode() + mine, ARRIVED]
         removed = int(self.server.ask(lambda _: self._forget_script(keys, [mine])))
         self._gone.add(mine)
         super().forget(user_id)
@@ -203,29 +200,25 @@ class RedisState(LayeredState):
         return removed
 
     def pending(self, limit: int = _AT_ONCE) -> tuple[list[bytes], pl.DataFrame]:
-        """The oldest rows that are in no file; none while Redis is away, where they wait on."""
-        rows: list[tuple[bytes, dict[bytes, bytes]]] = []
-        if self.writes:
-            try:
-                rows = self.server.ask(lambda redis: self._waiting(redis, limit))
-            except Unavailable:
-                rows = []
-        return [_number(name) for name, _ in rows], self._frame(_row(fields) for _, fields in rows)
+        keys, rows = self.rows.oldest(limit)
+        return keys, self._frame(map(_row, rows))
 
-    def _waiting(self, redis: Any, limit: int) -> Any:
-        done = self._done()
-        if done is not None:  # what is in a file leaves, though Redis may have been away or lost it when it was told
-            redis.xtrim(PENDING, minid=_stream_id(done, 1), approximate=False)
-        return redis.xrange(PENDING, count=limit)
+    def settle(self, folder: Path) -> None:
+        for path in self.rows.settle(folder):
+            users = pl.read_parquet(path, columns=["user_id"])["user_id"].unique()
+            gone = users.filter(pl.Series(self.erased(users.to_list()), dtype=pl.Boolean))
+            without(path, pl.col("user_id").is_in(gone.implode()))
+
+    def agreed(self, keys: Sequence[bytes]) -> bool:
+        return self.rows.leave(keys)
 
     def written(self, keys: Sequence[bytes]) -> None:
-        with self.writing() as writing:
-            writing.put(_WRITTEN, keys[-1], db=self.tables["facts"])
-        self.sync()
+        self.rows.left(keys)
 
     def close(self) -> None:
         super().close()
         if not self.views:
+            self.lease.let_go()
             self.server.close()
 
 
@@ -235,17 +228,6 @@ def _enough(found: Sequence[tuple[int, int]], members: Sequence[bytes], newest: 
         return True
     oldest = struct.unpack(">Q", members[-1][:8])[0] - SIGN
     return len(found) >= newest and oldest < found[newest - 1][1]
-
-
-def _number(name: bytes) -> bytes:
-    """Of a stream's id, in the order of ids: a file is named by its first row's."""
-    ms, sequence = map(int, name.split(b"-"))
-    return struct.pack(">Q", ms << _SEQUENCE | sequence)
-
-
-def _stream_id(number: bytes, further: int = 0) -> str:
-    ms, sequence = divmod(struct.unpack(">Q", number)[0] + further, 1 << _SEQUENCE)
-    return f"{ms}-{sequence}"
 
 
 def _row(fields: dict[bytes, bytes]) -> bytes:

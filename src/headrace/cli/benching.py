@@ -20,6 +20,7 @@ def serve(
     rates: Annotated[str, typer.Option(help="Requests a second, one step each, rising.")] = "10,20,40,60,80,120,160,240",
     seconds: Annotated[float, typer.Option(min=1, help="How long a step is.")] = 15.0,
     mix: Annotated[str | None, typer.Option(help=f"Shares of the routes; {_MIX}, for a URL recommend=95,explain=5.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Of a build: by how many processes it is served.")] = 1,
     limit_ms: Annotated[float, typer.Option(help="What a page may take at p99 for a step to hold.")] = 50.0,
     seed: Annotated[int, typer.Option(help="Another seed, other users at other times.")] = 0,
     out: Annotated[Path | None, typer.Option(help="All figures as JSON.")] = None,
@@ -49,7 +50,7 @@ def serve(
     traffic = _traffic(folder, shares_of(mix or ("recommend=95,explain=5" if elsewhere else _MIX)), seed)
     wanted = Wanted(_rates(rates), seconds, limit_ms)
     with ExitStack() as stack:
-        here = None if elsewhere else stack.enter_context(started(folder))
+        here = None if elsewhere else stack.enter_context(started(folder, workers=workers))
         url, pid = (target, None) if here is None else (here.url, here.pid)
         found = asyncio.run(measure(url, key, traffic, wanted, pid, lambda what: typer.echo(what, err=True)))
         found["machine"] = _machine(here)
@@ -85,6 +86,7 @@ def _machine(here: Any) -> dict[str, Any]:
 
     found: dict[str, Any] = {"cores": os.cpu_count(), "load_1min": round(os.getloadavg()[0], 2)}
     if here is not None:
+        found["workers"] = here.workers
         found |= {"server_cores": list(here.server_cores), "client_cores": list(here.client_cores)}
         found["shared_cores"] = bool(set(here.server_cores) & set(here.client_cores))
     return found
@@ -125,8 +127,8 @@ def lines(found: dict[str, Any]) -> list[str]:
             f"From an event to a page that knows it: {fresh['p50_ms']} ms in the middle, {fresh['worst_ms']} at worst{never}."
         )
     said += [
-        f"Server {when}: {weight['rss_mb']} MB RSS, {weight['pss_mb']} MB PSS in {weight['processes']} processes, "
-        f"{weight['files']} open files."
+        f"Server {when}: {weight['rss_mb']} MB RSS, {weight['pss_mb']} MB PSS, {weight['private_mb']} MB private in "
+        f"{weight['processes']} processes, {weight['files']} open files."
         for when in ("before", "after")
         if (weight := found.get(f"weight_{when}"))
     ]

@@ -26,7 +26,7 @@ def show_serving(run: Path, port: int) -> bool:
     good = True
     for what, check in (
         ("parts", _parts), ("run", _run), ("logs and state", _writable), ("disk", _disk), ("keys", _keys), ("clock", _clock),
-        ("open files", _files),
+        ("workers", _workers), ("open files", _files),
     ):  # fmt: skip
         good &= _row(table, what, *check(run))
     good &= _row(table, "port", *_port(port))
@@ -98,6 +98,20 @@ def _files(_: Path) -> tuple[str, str]:
     most, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = f"each connection takes one: ulimit -n {_FILES}"
     return f"{most} may be open (hard limit {hard})", "" if most >= _FILES or most == resource.RLIM_INFINITY else wanted
+
+
+def _workers(run: Path) -> tuple[str, str]:
+    from headrace.serve.workers.settings import serve_settings
+
+    try:
+        settings = serve_settings(run)
+    except HeadraceError as error:
+        return "not known", str(error)
+    cores = len(os.sched_getaffinity(0))
+    said = f"{settings.workers} on {cores} cores"
+    if settings.workers > 1 and settings.state == "redis":
+        return said, 'several processes share their own state: [serve] workers = 1 with state = "redis", and more servers'
+    return said, "" if settings.workers <= cores else f"they would take each other's time: [serve] workers = {cores} at most"
 
 
 def _port(port: int) -> tuple[str, str]:

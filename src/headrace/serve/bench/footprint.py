@@ -1,6 +1,7 @@
 """What a server weighs: memory and open files of its process and all that it started. Linux only.
 
-RSS counts a page once for each process that has it; PSS shares it among them, so only PSS may be added up over workers.
+RSS counts a page once for each process that has it; PSS shares it among them, so only PSS may be added up over workers. What is
+private is in no other process: another worker takes as much again.
 """
 
 import os
@@ -18,6 +19,7 @@ class Footprint:
     processes: int
     rss_mb: float
     pss_mb: float
+    private_mb: float
     files: int
     ran_s: float
     waited_s: float
@@ -30,8 +32,9 @@ def footprint(pid: int) -> Footprint:
     """Of the process and those below it; one that ends meanwhile counts as nothing."""
     pids = [pid, *below(pid)]
     found = [one for one in map(_of, pids) if one is not None]
-    rss, pss, files, ran_s, waited_s = (sum(column) for column in zip(*found, strict=True)) if found else [0.0] * 5
-    return Footprint(len(found), round(rss / 1024, 1), round(pss / 1024, 1), int(files), round(ran_s, 3), round(waited_s, 3))
+    rss, pss, private, files, ran_s, waited_s = (sum(column) for column in zip(*found, strict=True)) if found else [0.0] * 6
+    weights = [round(kb / 1024, 1) for kb in (rss, pss, private)]
+    return Footprint(len(found), *weights, int(files), round(ran_s, 3), round(waited_s, 3))
 
 
 def below(pid: int) -> list[int]:
@@ -50,6 +53,7 @@ def _of(pid: int) -> tuple[float, ...] | None:
         user, system = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[11:13]  # threads that ended included
     except (FileNotFoundError, ProcessLookupError):
         return None
-    kb = {name: float(value) for name, value in re.findall(r"^(Rss|Pss):\s+(\d+) kB$", text, re.MULTILINE)}
+    kb = {name: float(value) for name, value in re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE)}
     ran_s = (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-    return kb["Rss"], kb["Pss"], files, ran_s, sum(int(waited) for _, waited, _ in tasks) / 1e9
+    private, waited_s = kb["Private_Clean"] + kb["Private_Dirty"], sum(int(waited) for _, waited, _ in tasks) / 1e9
+    return kb["Rss"], kb["Pss"], private, files, ran_s, waited_s

@@ -15,6 +15,7 @@ from headrace.serve.api.health import against
 from headrace.serve.console.charts import Spec
 from headrace.serve.console.readings import Readings, read
 from headrace.serve.console.view import Link, View
+from headrace.serve.workers.seen import seen
 
 LINK = Link("", "Overview")
 _LOOKS, _APART_S = 120, 2.0
@@ -30,6 +31,7 @@ def routes(view: View) -> APIRouter:
         return view.page(
             template, here=LINK, still=still, readings=readings, up_s=time.monotonic() - started, latency=latency(readings),
             traffic=pace.chart(), now=pace.now, reasons=against(serving), generations=serving.live.all(),
+            workers=seen(serving.service.root),
         )  # fmt: skip
 
     @router.get(LINK.url)

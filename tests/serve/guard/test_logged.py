@@ -31,7 +31,7 @@ def test_a_line_an_answer_with_neither_path_nor_headers_nor_body(caplog):
     ask(around(echo), "GET", "/v1/explain/user-42", headers, [b"body"])
     (record,) = caplog.records
     line = json.loads(JsonLines().format(record))
-    assert line["route"] == "/v1/explain/{request_id}"
+    assert line["route"] == "/v1/explain/{request_id:any_id}"
     assert (line["id"], line["status"], line["bytes"], line["generation"], line["key"]) == ("r1", 200, 4, "generation 1", "")
     assert line["ms"] >= 0
     for form in (JsonLines(), TextLines("%(message)s")):

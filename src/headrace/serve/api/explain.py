@@ -13,7 +13,7 @@ def routes(serving: Serving) -> APIRouter:
     router = APIRouter()
 
     @router.get(
-        "/v1/explain/{request_id}",
+        "/v1/explain/{request_id:any_id}",
         response_model=Explanation,
         responses={404: {"model": Failed, "description": "Neither a recent request nor in the log"}},
         summary="Why a page was as it was",

@@ -29,7 +29,7 @@ RULES = (
     Rule("GET", "/openapi.json", "read"),
     Rule("GET", "/docs", "read"),
     Rule("POST", "/v1/recommend", "read"),
-    Rule("GET", "/v1/explain/{request_id}", "read"),
+    Rule("GET", "/v1/explain/{request_id:any_id}", "read"),
     Rule("POST", "/v1/search", "read"),
     Rule("GET", "/v1/items/{item_id:any_id}/similar", "read"),
     Rule("GET", "/v1/items/{item_id:any_id}", "read"),

@@ -65,7 +65,8 @@ def test_a_page_is_the_pipeline_s_own(pipeline, tmp_path):
         given = service.recommend(user, f"r{number}", seed=number)
         users = pipeline.log.users.encode([user])
         asked = pipeline.requests_of(users, np.array([given.asked.at_us]), ids=[f"r{number}"])
-        assert given.page == answer(pipeline.cascade(), pipeline.log, asked, seed=number)[0]
+        page = answer(pipeline.cascade(), pipeline.log, asked, seed=number)[0]
+        assert given.page == [replace(one, details=[]) for one in page]
     service.close()
 
 

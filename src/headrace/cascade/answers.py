@@ -18,7 +18,8 @@ from headrace.cascade.codes_in_words import CodesInWords
 from headrace.cascade.scoring import NEWCOMERS
 from headrace.cascade.sparing import ORDER, Skips, Timed, in_order, never, untimed
 from headrace.cascade.steering import PREFERENCE
-from headrace.contracts.explaining import Reasoned, Ruled
+from headrace.cascade.steps import Step, steps_of
+from headrace.contracts.explaining import Ruled
 from headrace.contracts.requests import Candidates, Requests, Slates
 from headrace.data.log import Log
 
@@ -55,16 +56,6 @@ class Walk:
     candidates: Candidates
     slates: Slates
     skipped: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a stage made of an item: its score, and its rank (from 1) among the `of` items the stage gave a score."""
-
-    stage: str
-    score: float
-    rank: int
-    of: int
 
 
 @dataclass(frozen=True)
@@ -126,37 +117,44 @@ def answer(
     return pages(cascade, names or Names.of(log), walk(cascade, requests, seed=seed), codes)
 
 
-def pages(cascade: Cascade, names: Names, walked: Walk, codes: CodesInWords | None = None) -> list[list[Answered]]:
+def pages(
+    cascade: Cascade, names: Names, walked: Walk, codes: CodesInWords | None = None, *, detailed: bool = True
+) -> list[list[Answered]]:
+    """detailed: with what every stage made of each item; without it `details` are empty."""
     slates, candidates, page_of, new = walked.slates, walked.candidates, walked.cascade.page, walked.cascade.newcomers
     known = slates.items if new is None else np.where(slates.items < new.n_items, slates.items, 0)
-    reasoned = {name: one for name, one in cascade.retrievers.items() if isinstance(one, Reasoned)}
+    reasoned = {
+        name: one for name, one in cascade.retrievers.items() if hasattr(one, "because")
+    }  # `Reasoned`, a tenth of the time
     because = {name: one.because(walked.requests, known) for name, one in reasoned.items()}
     if new is not None:
-        because[NEWCOMERS] = np.where(known > 0, 0, new.nearest(slates.items))
+        because[NEWCOMERS] = np.where(known > 0, 0, new.twin(slates.items))
     rules = (
         page_of.explain(walked.requests, slates)
         if isinstance(page_of, Ruled)
         else [[[] for _ in slots] for slots in slates.items]
     )
-    last = list(walked.scored)[-1]
+    last, proposed, propensity = list(walked.scored)[-1], walked.recalled.scores, slates.propensity
     found = []
-    for row in range(len(slates)):
+    for row, shown in enumerate(slates.items):
         page = []
-        slots = np.flatnonzero(slates.items[row]).tolist()
-        made = steps(walked, row, slates.items[row, slots].tolist())
-        for slot, judged in zip(slots, made, strict=True):
-            item, chance = int(slates.items[row, slot]), float(slates.propensity[row, slot])
-            place = int(np.flatnonzero(candidates.items[row] == item)[0])
-            past = {name: names.titles[items[row, slot]] for name, items in because.items() if items[row, slot]}
+        slots = np.flatnonzero(shown).tolist()
+        items, chances = shown[slots].tolist(), propensity[row, slots].tolist()
+        places = (candidates.items[row] == shown[slots][:, None]).argmax(1).tolist()
+        pasts = {name: items_of[row].tolist() for name, items_of in because.items()}
+        made = steps(walked, row, items)
+        for slot, item, chance, place, judged in zip(slots, items, chances, places, made, strict=True):
+            past = {name: names.titles[of_slots[slot]] for name, of_slots in pasts.items() if of_slots[slot]}
             named = [f"rule: {name}" for name in rules[row][slot]]
             ranked = [f"ranked {one.rank} of {one.of}" for one in judged if one.stage == last]
             if ranked and place > slot and chance < 1:  # a pinned item may be one that nobody proposed, and so have no rank
                 ranked.append("shown by chance (exploration)")
-            proposals = [one for one in judged if one.stage in walked.recalled.scores]
-            reasons = [*named, *_best(proposals, past), *ranked]
-            details = [*named, *(f"{one.stage} put it {one.rank} of {one.of}" for one in judged if one.stage != last)]
-            details += [*(f"because of {title} ({name})" for name, title in past.items()), *ranked]
-            if codes is not None and (said := codes.said(item)):
+            proposals = [one for one in judged if one.stage in proposed]
+            reasons, details = [*named, *_best(proposals, past), *ranked], list[str]()
+            if detailed:
+                details = [*named, *(f"{one.stage} put it {one.rank} of {one.of}" for one in judged if one.stage != last)]
+                details += [*(f"because of {title} ({name})" for name, title in past.items()), *ranked]
+            if detailed and codes is not None and (said := codes.said(item)):
                 details.append(f"codes {said}")
             page.append(Answered(slot + 1, names.ids[item], names.titles[item], chance, place + 1, reasons, details))
         found.append(page)
@@ -177,16 +175,4 @@ def _best(proposals: Sequence[Step], past: Mapping[str, str]) -> list[str]:
 
 def steps(walked: Walk, row: int, items: Sequence[int]) -> list[list[Step]]:
     """Of each item, every stage that gave it a score, in order: the retrievers that proposed it, then the scorers."""
-    outcomes = [(stage, walked.recalled.items[row], scores[row]) for stage, scores in walked.recalled.scores.items()]
-    outcomes += [(stage, found.items[row], found.scores[stage][row]) for stage, found in walked.scored.items()]
-    made: list[list[Step]] = [[] for _ in items]
-    wanted = np.array(items, np.int32)
-    for stage, asked, scores in outcomes:
-        known = ~np.isnan(scores)
-        asked, scores = asked[known], scores[known]
-        which, place = np.nonzero(wanted[:, None] == asked)
-        theirs = scores[place]
-        better = (scores > theirs[:, None]).sum(1)
-        for item, given, ahead in zip(which.tolist(), theirs.tolist(), better.tolist(), strict=True):
-            made[item].append(Step(stage, given, ahead + 1, len(scores)))
-    return made
+    return steps_of(walked.recalled, walked.scored, row, items)

@@ -118,7 +118,7 @@ class Allowed:
         scores[:, 0] = -np.inf
         size = scores.shape[1]  # a catalogue that has grown since the scorer was fitted names items beyond it
         if self.items is not None:
-            np.putmask(scores, np.broadcast_to(~self.items[:size], scores.shape), -np.inf)
+            np.copyto(scores, -np.inf, where=~self.items[:size])
         if self.blocked is not None and len(scores) == 1:
             scores[0, self.blocked.items[self.blocked.items < size]] = -np.inf
         elif self.blocked is not None:

@@ -24,6 +24,8 @@ RECEIVED = ("known_us", "settled_us")
 
 def bisect(times_us: Int64, low: Int64, high: Int64, at_us: Int64) -> Int64:
     """For each row r, the first place in times_us[low[r]:high[r]] (sorted) not before at_us[r]. All rows at once."""
+    if len(low) == 1:
+        return low + np.searchsorted(times_us[int(low[0]) : int(high[0])], at_us)
     low, high = low.copy(), high.copy()
     while (open_ := low < high).any():
         middle = (low + high) // 2

@@ -94,18 +94,20 @@ def retrieval_features(candidates: Candidates, stages: Sequence[str]) -> Float32
     if not stages:
         return np.zeros((*candidates.items.shape, 0), np.float32)
     # All stages at once, [R, stages, C]: one request's arrays are so small that the number of steps is what they cost.
-    score = np.stack([candidates.scores[stage].astype(np.float64) for stage in stages], 1)
+    score = np.stack([candidates.scores[stage] for stage in stages], 1).astype(np.float64)
     there = ~np.isnan(score)
-    count = np.maximum(there.sum(-1, keepdims=True), 1)
+    count = np.maximum(np.add.reduce(there, -1, keepdims=True, dtype=np.int64), 1)
     filled = np.where(there, score, 0.0)
-    mean = filled.sum(-1, keepdims=True) / count
-    spread = np.sqrt(np.where(there, (filled - mean) ** 2, 0.0).sum(-1, keepdims=True) / count)
+    away = filled - np.add.reduce(filled, -1, keepdims=True) / count
+    spread = np.sqrt(np.add.reduce(np.where(there, away**2, 0.0), -1, keepdims=True) / count)
     order = np.argsort(np.where(there, -filled, np.inf), axis=-1, kind="stable")
     gain = np.empty(score.shape)
     np.put_along_axis(gain, order, np.broadcast_to(_gains(score.shape[-1]), score.shape), -1)
-    standard = np.clip((filled - mean) / np.maximum(spread, 1e-9), -_CLIP, _CLIP)
-    features = np.stack([there, np.where(there, gain, 0.0), np.where(there, standard, -1.0)], -1)
-    return features.transpose(0, 2, 1, 3).reshape(*candidates.items.shape, 3 * len(stages)).astype(np.float32)
+    standard = np.minimum(np.maximum(away / np.maximum(spread, 1e-9), -_CLIP), _CLIP)
+    features = np.empty((*candidates.items.shape, len(stages), 3), np.float32)
+    of_stage = features.transpose(0, 2, 1, 3)
+    of_stage[..., 0], of_stage[..., 1], of_stage[..., 2] = there, np.where(there, gain, 0.0), np.where(there, standard, -1.0)
+    return features.reshape(*candidates.items.shape, 3 * len(stages))
 
 
 @lru_cache(maxsize=256)

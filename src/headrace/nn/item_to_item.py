@@ -94,15 +94,14 @@ def _strongest(matrix: Any, past: Int32, asked: Int32) -> Int32:
     if not len(past):
         return np.zeros(len(asked), np.int32)
     if sparse.issparse(matrix):
-        wanted, back = np.unique(asked, return_inverse=True)
-        place = np.full(matrix.shape[0], -1)
-        place[wanted] = np.arange(len(wanted))
+        place = np.full(matrix.shape[0], -1, np.int32)
+        place[asked] = np.arange(len(asked))
         entries, lengths = _entries(matrix, past)
         column = place[matrix.indices[entries]]
         hit = np.flatnonzero(column >= 0)
-        share = np.zeros((len(past), len(wanted)), matrix.data.dtype)
+        share = np.zeros((len(past), len(asked)), matrix.data.dtype)
         share[np.arange(len(past)).repeat(lengths)[hit], column[hit]] = matrix.data[entries[hit]]
-        share = share[:, back]
+        share = share[:, place[asked]]  # of an item that is asked twice one column is filled
     else:
         share = matrix[past[:, None], asked]
     best = share.argmax(0)

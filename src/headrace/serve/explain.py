@@ -19,24 +19,26 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def explain(service: Service, request_id: str) -> Explanation | None:
     """None for a request that is neither recent nor in the log.
 
-    A logged request of another generation, or of a user whose history has changed since (an erasure), is told from its logged
-    rows: scores and propensities, no ranks.
+    A logged request of another generation, of a user whose history has changed since (an erasure), or with a newcomer whose words
+    of then are not kept any more, is told from its logged rows: scores and propensities, no ranks.
     """
-    recent = service.recent(request_id)
-    if recent is not None:
-        return worked_out(service, recent, service.walk(recent))
+    recent = service.remembered(request_id)
+    if recent is not None and recent.generation == service.generation:
+        walked = service.walk(recent.asked)
+        if _shown(service, recent.asked, walked) == [one.item_id for one in recent.page]:
+            return worked_out(service, recent.asked, walked)
+        return _as_given(recent)
     found = logged_request(service.root, request_id)
     if found is None:
-        return _as_given(service.remembered(request_id))
+        return _as_given(recent)
     asked, generation = found
     logged = logged_candidates(service.root, request_id)
     shown = logged.filter(logged["stage"] == "shown")["item_id"].to_list()
     if generation == service.generation:
         walked = service.walk(asked)
-        given = walked.slates.items[0, : asked.slots]
-        if [service.names.ids[item] for item in given[given > 0]] == shown:
+        if _shown(service, asked, walked) == shown:
             return worked_out(service, asked, walked)
-    titles = dict(zip(service.names.ids, service.names.titles, strict=True))
+    titles = dict(zip(service.names.ids, service.names.titles, strict=False))
     items = [
         ExplainedItem(
             position=row["position"], item_id=row["item_id"], title=titles.get(row["item_id"], row["item_id"]),
@@ -46,6 +48,11 @@ def explain(service: Service, request_id: str) -> Explanation | None:
         for row in logged.head(len(shown)).to_dicts()
     ]  # fmt: skip
     return _explanation(asked, generation, worked_out_again=False, rules=[], items=items)
+
+
+def _shown(service: Service, asked: Asked, walked: Walk) -> list[str]:
+    given = walked.slates.items[0, : asked.slots]
+    return [service.names.ids[item] for item in given[given > 0].tolist()]
 
 
 def _as_given(kept: Remembered | None) -> Explanation | None:
@@ -64,7 +71,7 @@ def _as_given(kept: Remembered | None) -> Explanation | None:
 
 def worked_out(service: Service, asked: Asked, walked: Walk) -> Explanation:
     """walked: the request's, of this generation."""
-    cascade, names = service.cascade, service.names
+    cascade, names, new = service.cascade, service.names, walked.cascade.newcomers
     items = []
     shown = walked.slates.items[0, : asked.slots]
     slots = np.flatnonzero(shown).tolist()
@@ -74,13 +81,16 @@ def worked_out(service: Service, asked: Asked, walked: Walk) -> Explanation:
         acted = (
             [f"fallback: the retrievers left the page short, {cascade.fallback[0]} filled it"] if proposed == ["fallback"] else []
         )
+        if new is not None and item >= new.n_items:
+            like = names.titles[int(new.twin(shown)[slot])]
+            acted.append(f"newcomer: no model knows it yet, so it has the scores of what is most like it, {like}")
         if found[-1].rank > slot + 1:
             acted.append(f"exploration: ranked {found[-1].rank}, shown in slot {slot + 1}")
         items.append(
             ExplainedItem(
                 position=slot + 1, item_id=names.ids[item], title=names.titles[item],
                 propensity=float(walked.slates.propensity[0, slot]), proposed_by=proposed, acted=acted,
-                stages=[StageScore(**vars(one)) for one in found],
+                stages=[StageScore(**one._asdict()) for one in found],
                 codes="" if service.codes is None else service.codes.said(item),
             )
         )  # fmt: skip
@@ -113,6 +123,9 @@ def _rules(service: Service, asked: Asked, walked: Walk) -> list[str]:
     withdrawn = int((~service.cascade.available[1:]).sum())
     if withdrawn:
         rules.append(f"available: {withdrawn} items of the catalogue are withdrawn or not known yet")
+    new = walked.cascade.newcomers
+    if new is not None:
+        rules.append(f"newcomers: of {len(new.numbers)} items that the generation does not know at most {new.most} may be shown")
     if service.impersonal.holds(asked.user_id, asked.at_us):
         rules.append("consent_personalise = false: neither history nor features of the user were looked at")
     elif not len(history.items):

@@ -27,6 +27,7 @@ from headrace.contracts.serving import ServeConfig
 from headrace.data.consent import Impersonal
 from headrace.data.forget import ERASED, erased_users, record_erasure
 from headrace.serve.asked import HISTORY, Asked
+from headrace.serve.catalogue.newcomers import NewItems
 from headrace.serve.catalogue.searched import Searched
 from headrace.serve.catalogue.shelf import Shelf
 from headrace.serve.guard.deadline import StageTimes
@@ -86,21 +87,22 @@ class Service:
         self.cascade: Cascade = accelerated(pipeline, self.settings.runtime, self._keeping)
         read = [one.scorer.schema["history"].shape[1] for one in self.cascade.scorings if "history" in one.scorer.schema]
         self._newest = max(self.settings.history, *map(int, read), 0)
-        self.names = Names.of(pipeline.log)
         self.codes = CodesInWords.of(self.cascade.retrievers.values(), pipeline.log, pipeline.cuts.test_us)
         self.impersonal = Impersonal(pipeline.tables.path)
         self.metrics: Metrics = Metrics(self.cascade.policy_id) if beside is None else beside.metrics
         self.times = StageTimes(self.metrics.stage)
-        self._item_ids = ItemIds(self.names.ids)
         self.state = self._state(beside, seat)
         try:
             self._over_state()
             shared = Shared(root, self.settings, self.state, self.metrics, now_us, seat) if beside is None else beside.shared
             self.shared: Shared = shared
             self.event_log, self.impressions = shared.event_log, shared.impressions
-            self.shelf = Shelf(pipeline, shared.catalogue, self.names, self.cascade.available)
+            self.shelf = Shelf(pipeline, shared.catalogue, Names.of(pipeline.log), self.cascade.available)
+            self.names, self._item_ids = self.shelf.names, ItemIds(self.shelf.names.ids)
             self.searched = Searched(pipeline, self.shelf)
             self.searched.ready()
+            self.new_items = NewItems(pipeline, self.shelf, self.state, self.cascade, self.settings.newcomers)
+            self.new_items.ready()
         except BaseException:
             self.state.close()
             raise
@@ -213,7 +215,7 @@ class Service:
             except Unavailable:
                 asked = replace(asked, skipped=(HISTORY,))
                 continue
-            page = pages(self.cascade, self.names, walked)[0][: asked.slots]
+            page = pages(self.cascade, self.names, walked, detailed=False)[0][: asked.slots]
             if len(self.shelf.still(page)) == len(page):
                 return replace(asked, skipped=(*asked.skipped, *walked.skipped)), walked, page
 
@@ -230,6 +232,8 @@ class Service:
         """Every stage of the answer, as of the request's moment. skips: those it left out, if None. counted: as an answer's."""
         out, cascade = skips or asked.skipped.__contains__, copy.copy(self.cascade)
         cascade.available = self.shelf.offered(asked, now=skips is not None)
+        personal = HISTORY not in asked.skipped and not self.impersonal.holds(asked.user_id, asked.at_us)
+        self.new_items.join(cascade, asked, now=skips is not None, personal=personal)
         return walk(cascade, self.requests(asked), seed=asked.seed, timed=self.times.timed if counted else untimed, skips=out)
 
     def requests(self, asked: Asked) -> Requests:

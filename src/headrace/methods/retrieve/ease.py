@@ -69,7 +69,7 @@ class EASE:
         past = once(requests.history.newest(self.config.history), len(self.weights))
         scores = np.asarray(past @ self.weights, np.float32)
         scores[np.diff(past.indptr) == 0] = -np.inf
-        np.putmask(scores, np.broadcast_to(~self.proposed, scores.shape), -np.inf)
+        np.copyto(scores, -np.inf, where=~self.proposed)
         return top_k(allowed.mask(scores), k, "ease", seed=self.seed)
 
     def because(self, requests: Requests, items: Int32) -> Int32:

@@ -59,12 +59,14 @@ class SequenceSession:
         lengths = np.minimum(requests.history.lengths, self.length)
         past = requests.history.last(max(int(lengths.max(initial=0)), 1))  # what is behind the newest item is never read
         past = np.where(past < len(self.withdrawn), past, 0)
-        scores = np.full((len(requests), len(self.withdrawn)), -np.inf, np.float32)
         known = (past > 0).any(1)
-        if known.any():
-            (found,) = self.session.run(None, {"items": past[known].astype(np.int64), "ends": lengths[known] - 1})
-            scores[known] = found
-            scores[:, self.withdrawn] = -np.inf
+        if known.all():
+            (scores,) = self.session.run(None, {"items": past.astype(np.int64), "ends": lengths - 1})
+        else:
+            scores = np.full((len(requests), len(self.withdrawn)), -np.inf, np.float32)
+            if known.any():
+                (scores[known],) = self.session.run(None, {"items": past[known].astype(np.int64), "ends": lengths[known] - 1})
+        np.copyto(scores, -np.inf, where=self.withdrawn)
         return top_k(allowed.mask(scores), k, self.stage, seed=self.seed)
 
 
@@ -77,7 +79,7 @@ class TowerSession:
 
     def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Candidates:
         (scores,) = self.session.run(None, _arrays(user_batch(requests, self.schema)))
-        scores[:, self.withdrawn] = -np.inf
+        np.copyto(scores, -np.inf, where=self.withdrawn)
         return top_k(allowed.mask(scores), k, self.stage, seed=self.seed)
 
 

@@ -31,18 +31,21 @@ class Filling:
         if self.likeness is not None:
             diverse = (1 - self.config.mmr) * np.maximum(score, -1e300) - self.config.mmr * self.spread * self.nearest
             score = np.where(score > -np.inf, diverse, -np.inf)
-        best = score.max(1, keepdims=True)
+        # ufuncs of themselves: at a request's few candidates an array's methods take longer than what they do
+        best = np.maximum.reduce(score, 1, keepdims=True)
         some = best > -np.inf
         if self.config.temperature > 0:
-            weight = np.exp((score - np.where(some, best, 0.0)) / self.config.temperature)
+            weight = np.exp((score - (best if some.all() else np.where(some, best, 0.0))) / self.config.temperature)
         else:
             weight = np.zeros(score.shape)
             weight[self.rows, score.argmax(1)] = some[:, 0]
-        chances: Float64 = weight / np.maximum(weight.sum(1, keepdims=True), 1e-300)
+        chances: Float64 = weight / np.maximum(np.add.reduce(weight, 1, keepdims=True), 1e-300)
         if self.config.epsilon > 0:
             allowed = score > -np.inf
-            spread = allowed / np.maximum(allowed.sum(1, keepdims=True), 1)
-            chances = (1 - self.config.epsilon) * chances + self.config.epsilon * spread
+            spread = allowed / np.maximum(np.add.reduce(allowed, 1, keepdims=True, dtype=np.int64), 1)
+            chances *= 1 - self.config.epsilon
+            spread *= self.config.epsilon
+            chances += spread
         if slot in self.pins:
             rows = self.rows[self.pins[slot] >= 0]
             chances[rows] = 0.0

@@ -84,12 +84,16 @@ class Explore:
         for slot in range(self.config.slots):
             chances = page.chances(slot)
             # One draw against the running total: the first place where it is exceeded.
-            total = chances.cumsum(1)
+            total = np.add.accumulate(chances, 1)
             whole = total[:, -1]
             draw = np.minimum(draws[:, slot] * whole, np.nextafter(whole, 0.0))
-            places[:, slot] = np.where(whole > 0, (total <= draw[:, None]).sum(1), -1)
-            page.put(slot, places[:, slot])
-            propensity[:, slot] = np.where(whole > 0, chances[page.rows, places[:, slot]], 1.0)
+            place = np.add.reduce(total <= draw[:, None], 1, dtype=np.int64)
+            found = whole > 0
+            if not found.all():
+                place = np.where(found, place, -1)
+            page.put(slot, place)
+            places[:, slot] = place
+            propensity[:, slot] = np.where(found, chances[page.rows, place], 1.0)
         items = np.where(places >= 0, candidates.items[page.rows[:, None], places], 0).astype(np.int32)
         return Slates(items, np.log(propensity), self.policy_id, self.deterministic)
 

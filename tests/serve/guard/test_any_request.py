@@ -27,11 +27,12 @@ def app(run, tmp_path_factory):
     app.state.serving.close()
 
 
-def sent(app, case):
+def sent(app, case, key=None):
     """A generated case, as a server would hand it on."""
     body = b"" if case.body is NOT_SET else case.body if isinstance(case.body, bytes) else json.dumps(case.body).encode()
     headers = {name: value for name, value in (case.headers or {}).items() if value.isascii() and value.isprintable()}
     headers |= {"content-type": "application/json", "content-length": str(len(body))} if body else {}
+    headers |= {} if key is None else {"x-api-key": key}
     path = unquote(quote(case.formatted_path, safe="/%", errors="replace"), errors="replace")
     query = urlencode(case.query or {}, doseq=True, errors="replace").encode()
     return ask(app, case.method, path, headers, [body], query=query)
@@ -89,3 +90,11 @@ def test_without_the_right_key_every_operation_says_so(app):
         else:
             assert statuses[:2] == [401, 401], path
             assert statuses[2] == 403 or "users" in path or "generations" in path or "experiment" in path, path
+
+
+def test_with_a_key_of_all_scopes_every_operation_is_let_in(app):
+    whole = add_key(app.state.serving.folder, "whole", ["read", "write", "admin"])
+    for operation in every_operation(app):
+        answers = [sent(app, case, whole).status for case in cases(operation, GenerationMode.POSITIVE)[:2]]
+        assert not {401, 403} & set(answers), operation.label
+        assert all(status < 500 for status in answers), operation.label

@@ -20,12 +20,14 @@ _TIMEOUT_S = 30.0
 
 @dataclass(frozen=True)
 class Sent:
-    """status: of HTTP, NO_ANSWER where none came. late_s: behind its time when it left. took_s: since its time."""
+    """status: of HTTP, NO_ANSWER where none came. late_s: behind its time when it left. took_s: since its time. due_s:
+    that time, by `perf_counter`."""
 
     route: str
     status: int
     late_s: float
     took_s: float
+    due_s: float = 0.0
 
     @property
     def well(self) -> bool:
@@ -60,7 +62,7 @@ async def _ask(http: Any, traffic: Traffic, call: Call, due: float, sent: list[S
     except Exception as error:
         if not any(kind.__name__ == "TransportError" for kind in type(error).__mro__):
             raise
-    sent.append(Sent(call.route, status, late_s, time.perf_counter() - due))
+    sent.append(Sent(call.route, status, late_s, time.perf_counter() - due, due))
     if sent[-1].well:
         traffic.answered(call)
 

@@ -20,6 +20,7 @@ days = 2
 experiment_days = 1
 replayed = 60
 timed = 15
+measured = false
 [gates]
 required = ["shadow"]
 [gates.shadow]

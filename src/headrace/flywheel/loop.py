@@ -18,6 +18,7 @@ from typing import Any
 
 from headrace.artifacts.at_work import at_work
 from headrace.artifacts.atomic import place
+from headrace.cascade.evaluation import evaluate_cascade
 from headrace.cascade.foundation_section import anchored
 from headrace.cascade.plan import read_toml
 from headrace.contracts.config import digest
@@ -126,6 +127,8 @@ class _Wheel:
             place(folder / "plan.json", json.dumps(kept, indent=1, default=str))
         kind: dict[str, Any] = {"kind": Drill} if drill and live is not None else {}
         candidate = Opened(f"generation {len(ledger.all()) + 1}", pipeline_of(kept, self.run / "store", self.progress, **kind))
+        if self.plan.fly.measured and not kind:  # a drill is broken on purpose: how badly does not matter
+            evaluate_cascade(candidate.pipeline)
         found: dict[str, Any] = {"key": candidate.pipeline.generation.key, "live": ledger.live_number, "estimate": None,
                                  "offline": None, "live_worth": None, "style": {}}  # fmt: skip
         if live is None:

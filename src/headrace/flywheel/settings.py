@@ -22,6 +22,7 @@ class FlyConfig:
     replayed: requests both generations answer (shadow, support, style). timed: answers taken for the latency.
     task: whose outcomes are the reward of off-policy estimates; what the ranker learns by default, else the first of [tasks].
     margin: of the A/B test's guardrail, the share of users who click.
+    measured: each generation gets the figures of a build, by stage, method and slice; the console shows two side by side.
     """
 
     first_days: Annotated[int, Gt(2)] = 10
@@ -32,6 +33,7 @@ class FlyConfig:
     timed: Annotated[int, Gt(0)] = 200
     task: str | None = None
     margin: Annotated[float, Gt(0)] = 0.02
+    measured: bool = True
 
 
 @dataclass(frozen=True)

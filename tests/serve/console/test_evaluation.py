@@ -2,6 +2,7 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from headrace.cascade.evaluation import evaluate_cascade
@@ -9,9 +10,9 @@ from headrace.evaluate.charts import Reliability
 from headrace.evaluate.rows import Row
 from headrace.serve.console import evaluation_charts
 from headrace.serve.console.charts import chart
-from headrace.serve.console.evaluated import beside, slices, tables
+from headrace.serve.console.evaluated import Beside, beside, slices, tables
 from headrace.serve.console.evaluation import calibration_drawn, chosen
-from headrace.serve.live.holder import Known
+from headrace.serve.live.known import Known
 from tests.serve.console.hostile import SCRIPT
 from tests.serve.console.markup import check_harmless
 
@@ -53,9 +54,10 @@ def test_charts_hold_the_intervals_of_the_report(client):
 def test_two_generations_side_by_side(ledgered):
     found = asked(ledgered, generation="2", against="1")
     assert "Generation 2 beside generation 1" in found.text
-    table = found.text.split("intervals\n", 1)[1].split("By method", 1)[0]
-    assert table.count("touch") > 5
-    assert "apart" not in table  # they are one artifact
+    table = found.text.split("difference [95%]", 1)[1].split("By method", 1)[0]
+    assert table.count("not told apart") > 5
+    assert "better" not in table  # they are one artifact
+    assert "+0.000 [-" in table
 
 
 def test_what_was_not_measured_is_said(ledgered):
@@ -84,15 +86,31 @@ def test_the_one_that_answers_is_shown_and_never_beside_itself():
         ("ndcg@10", (0.4, 0.36, 0.45), True, -1),
         ("log_loss", (0.4, 0.36, 0.45), True, 1),
         ("novelty@10", (0.4, 0.36, 0.45), True, 0),
-        ("ndcg@10", (0.4, 0.35, 0.45), False, 0),
+        ("ndcg@10", (0.36, 0.31, 0.41), False, 0),
         ("ndcg@10", (0.4, math.nan, math.nan), False, 0),
     ],
 )
-def test_apart_is_said_of_intervals_that_do_not_touch(metric, other, apart, better):
+def test_apart_is_said_where_the_interval_leaves_out_no_difference(metric, other, apart, better):
     value, lo, hi = other
     one = beside([replace(ROW, metric=metric)], [replace(ROW, metric=metric, value=value, lo=lo, hi=hi)])[0]
     assert (one.apart, one.better) == (apart, better)
     assert one.change == pytest.approx(0.3 - value)
+
+
+def test_the_interval_of_a_difference_is_that_of_two_independent_means():
+    """Of two intervals of 1.96 standard errors it is 1.96 times the error of the difference; drawn, it covers as it says."""
+    one = Beside(ROW, replace(ROW, value=0.2, lo=0.08, hi=0.32))
+    assert (one.lo, one.hi) == pytest.approx((0.1 - 0.13, 0.1 + 0.13))
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(2000):
+        means = [rng.normal(size=40) + true for true in (0.3, 0.0)]
+        rows = []
+        for values in means:
+            half = 1.96 * values.std(ddof=1) / math.sqrt(len(values))
+            rows.append(replace(ROW, value=values.mean(), lo=values.mean() - half, hi=values.mean() + half))
+        pair = Beside(*rows)
+        covered += pair.lo <= 0.3 <= pair.hi
+    assert 0.93 < covered / 2000 < 0.965
 
 
 def test_a_figure_stands_once_however_many_baselines_it_has():

@@ -1,7 +1,12 @@
 """What was measured of each generation of a run, and how two of them differ.
 
-The figures are those of report.json, found in the store: nothing is worked out. Two generations were measured each by itself, so
-their difference has no interval of its own; what can be said is whether the two intervals lie apart.
+The figures are those of report.json, found in the store: nothing is measured here. Two generations were measured each by itself,
+mostly on windows of their own, so the interval of a difference is put together from the two:
+
+    lo = d - sqrt((this - this.lo)^2 + (other.hi - other)^2)       hi = d + sqrt((this.hi - this)^2 + (other - other.lo)^2)
+
+as if other users had been asked; where the same were, it is wider than a paired one would be.
+Source: Zou and Donner, Statistics in Medicine 2008 (variance estimates recovered from intervals).
 """
 
 import math
@@ -13,7 +18,7 @@ from headrace.cascade.evaluation import Measured, evaluate_cascade
 from headrace.contracts.errors import HeadraceError
 from headrace.evaluate.rows import Row, direction, in_order
 from headrace.flywheel.opened import opened
-from headrace.serve.live.holder import Known
+from headrace.serve.live.known import Known
 from headrace.serve.serving import Serving
 
 _KEPT = 8
@@ -26,7 +31,7 @@ class Evaluations:
         self.serving, self._found, self._lock = serving, dict[str, Measured](), threading.Lock()
 
     def of(self, known: Known) -> Measured | None:
-        """None where nothing was measured: a flywheel's generations, say, were judged by their gates."""
+        """None where nothing was measured: a drill, say, or a loop that does not ([fly] measured)."""
         with self._lock:
             if known.key not in self._found:
                 measured = self._open(known)
@@ -49,7 +54,7 @@ class Evaluations:
 
 @dataclass(frozen=True)
 class Beside:
-    """One figure of two generations. apart: the intervals do not touch. better: 1 this one, -1 the other, 0 neither said."""
+    """One figure of two generations. better: 1 this one, -1 the other, 0 neither said."""
 
     this: Row
     other: Row
@@ -59,9 +64,17 @@ class Beside:
         return self.this.value - self.other.value
 
     @property
+    def lo(self) -> float:
+        return self.change - math.hypot(self.this.value - self.this.lo, self.other.hi - self.other.value)
+
+    @property
+    def hi(self) -> float:
+        return self.change + math.hypot(self.this.hi - self.this.value, self.other.value - self.other.lo)
+
+    @property
     def apart(self) -> bool:
-        ends = (self.this.lo, self.this.hi, self.other.lo, self.other.hi)
-        return all(map(math.isfinite, ends)) and (self.this.lo > self.other.hi or self.other.lo > self.this.hi)
+        """Whether the interval leaves out no difference at all; not where an interval is not known."""
+        return self.lo > 0 or self.hi < 0
 
     @property
     def better(self) -> int:

@@ -15,9 +15,9 @@ from headrace.cascade.evaluation import Measured
 from headrace.evaluate.rows import Row, in_order
 from headrace.serve.console import evaluation_charts as drawn
 from headrace.serve.console.charts import chart
-from headrace.serve.console.evaluated import Beside, Evaluations, beside, slices, tables
+from headrace.serve.console.evaluated import Beside, beside, slices, tables
 from headrace.serve.console.view import Link, View
-from headrace.serve.live.holder import Known
+from headrace.serve.live.known import Known
 
 LINK = Link("/evaluation", "Evaluation")
 
@@ -32,7 +32,7 @@ class Choice:
 
 
 def routes(view: View) -> APIRouter:
-    router, found = APIRouter(), Evaluations(view.serving)
+    router, found = APIRouter(), view.evaluations
 
     @router.get(LINK.url)
     def evaluation(generation: str = "", against: str = "", metric: str = "", slice: str = "all") -> Response:
@@ -47,7 +47,7 @@ def routes(view: View) -> APIRouter:
             shown |= compared(this.rows, other.rows, names, shown["metric"], shown["slice"])
         return view.page(
             "evaluation.html.jinja", here=LINK, known=known, choice=choice, this=this, other=other, name=name,
-            **{"pairs": [], "two": [], **shown},
+            **{"pairs": [], "two": [], "differences": [], **shown},
         )  # fmt: skip
 
     return router
@@ -109,8 +109,16 @@ def compared(
     stages = in_order(one.this.stage for one in pairs if one.this.metric == metric)
     of_stage = {stage: [one for one in pairs if (one.this.stage, one.this.metric) == (stage, metric)] for stage in stages}
     heads = {"method": "method", "generation": "generation", **drawn.COLUMNS}
-    two = [chart(drawn.of_two(found, names), f"{stage}: {metric}", "", heads) for stage, found in of_stage.items()]
-    return {"pairs": pairs, "two": two}
+    two = [
+        chart(drawn.of_two(found, names), f"{stage}: {metric}", "Each with its 95% interval.", heads)
+        for stage, found in of_stage.items()
+    ]
+    told = {"method": "method", "change": "difference", "lo": "from", "hi": "to", "says": "says"}
+    differences = [
+        chart(drawn.of_differences(found), f"{stage}: difference in {metric}", "The line is the 95% interval.", told)
+        for stage, found in of_stage.items()
+    ]
+    return {"pairs": pairs, "two": two, "differences": differences}
 
 
 def name(one: Known) -> str:

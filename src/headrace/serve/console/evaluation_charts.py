@@ -35,6 +35,47 @@ def of_two(pairs: Sequence[Beside], names: tuple[str, str]) -> Spec:
     return _intervals(values, "method", "generation", apart=True)
 
 
+def of_differences(pairs: Sequence[Beside]) -> Spec:
+    """pairs: of one stage, slice and metric; right of the line is more."""
+    says = {1: "better", -1: "worse", 0: "not told apart"}
+    values = [
+        {
+            "method": one.this.method, **_finite({"change": one.change, "lo": one.lo, "hi": one.hi}),
+            "says": "differs" if one.apart and not one.better else says[one.better],
+        }
+        for one in pairs
+    ]  # fmt: skip
+    place = {"field": "method", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 150}}
+    change = {"field": "change", "type": "quantitative", "title": "difference"}
+    tone = {"field": "says", "type": "nominal", "scale": {"domain": ["better", "not told apart", "worse", "differs"]}}
+    return {
+        "data": {"values": values}, "height": {"step": 28},
+        "layer": [
+            {"data": {"values": [{"change": 0}]}, "mark": {"type": "rule", "strokeDash": [3, 4]}, "encoding": {"x": change}},
+            {"mark": {"type": "rule", "strokeWidth": 3, "opacity": 0.4},
+             "encoding": {"y": place, "x": {**change, "field": "lo"}, "x2": {"field": "hi"}, "color": tone}},
+            {"mark": {"type": "point", "tooltip": True, "opacity": 1}, "encoding": {"y": place, "x": change, "color": tone}},
+        ],
+    }  # fmt: skip
+
+
+def of_turns(rows: Sequence[Mapping[str, Any]]) -> Spec:
+    """rows: a candidate each: generation, change, lo, hi, became."""
+    across = {"field": "generation", "type": "ordinal", "title": "generation", "axis": {"labelAngle": 0}}
+    up = {"field": "change", "type": "quantitative", "title": "difference to the live one"}
+    tone = {"field": "became", "type": "nominal", "scale": {"domain": ["promoted", "held back", "drill"]}}
+    return {
+        "data": {"values": list(rows)}, "height": 180,
+        "layer": [
+            {"data": {"values": [{"change": 0}]}, "mark": {"type": "rule", "strokeDash": [3, 4]}, "encoding": {"y": up}},
+            {"mark": {"type": "rule", "strokeWidth": 3, "opacity": 0.4},
+             "encoding": {"x": across, "y": {**up, "field": "lo"}, "y2": {"field": "hi"}, "color": tone}},
+            {"mark": {"type": "point", "tooltip": True, "opacity": 1},
+             "encoding": {"x": across, "y": up, "color": tone, "shape": tone}},
+        ],
+    }  # fmt: skip
+
+
 def of_calibration(curves: Sequence[Reliability]) -> Spec:
     """Bins of equal mass, a line a method; right chances lie on the diagonal."""
     values = [
@@ -62,8 +103,12 @@ def _once(rows: Sequence[Row]) -> list[Row]:
 
 
 def _ends(row: Row) -> dict[str, Any]:
-    found = {"value": row.value, "lo": row.lo, "hi": row.hi}
-    return {name: round(value, 6) if math.isfinite(value) else None for name, value in found.items()} | {"n": row.n}
+    return {**_finite({"value": row.value, "lo": row.lo, "hi": row.hi}), "n": row.n}
+
+
+def _finite(found: Mapping[str, float]) -> dict[str, Any]:
+    """JSON has no NaN: null there."""
+    return {name: round(value, 6) if math.isfinite(value) else None for name, value in found.items()}
 
 
 def _intervals(values: Sequence[Mapping[str, Any]], down: str, colour: str, *, apart: bool = False) -> Spec:

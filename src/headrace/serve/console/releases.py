@@ -6,15 +6,18 @@ stand in the order of time, a guardrail's among them. Beside them is what runs n
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Response
 
 from headrace.contracts.errors import HeadraceError
 from headrace.flywheel.generations import Generation, Move
+from headrace.flywheel.loop import Cycle, cycles_of
 from headrace.serve.api.experiments import told as experiment_told
 from headrace.serve.api.generations import told
 from headrace.serve.console.charts import Spec
+from headrace.serve.console.evaluation_charts import of_turns
 from headrace.serve.console.paging import part
 from headrace.serve.console.view import Link, View
 from headrace.serve.live.holder import GUARDRAIL
@@ -64,10 +67,12 @@ def routes(view: View) -> APIRouter:
         of_all = part(page, len(known), _AT_ONCE)
         newest = known[::-1][of_all.start : of_all.stop]
         experiments = [] if live.arms is None else [experiment_told(serving, live.arms)]
+        of_run = turns(serving.folder)
         return view.page(
             "releases.html.jinja", here=LINK, now=now, experiments=experiments, moves=moves[::-1], part=of_all,
             releases=[release(one, status.get(one.number, "closed"), live.ledger.left(one.number)) for one in newest],
-            timeline=timeline(moves), of_guardrail=lambda move: move.why.startswith(GUARDRAIL),
+            timeline=timeline(moves), turns=of_run, leads=leads(of_run[::-1]),
+            of_guardrail=lambda move: move.why.startswith(GUARDRAIL),
         )  # fmt: skip
 
     return router
@@ -81,6 +86,26 @@ def release(one: Generation, status: str, left: str) -> Release:
 
 def _decided(gate: str, seen: Mapping[str, Any], required: bool) -> Decided:
     return Decided(gate, seen["status"], seen["observed"], seen["threshold"], seen["reason"], required)
+
+
+def turns(run: Path) -> list[Cycle]:
+    """Of the flywheel, the last first; none of a run that a build made."""
+    try:
+        return cycles_of(run)[::-1]
+    except (OSError, ValueError, TypeError):  # of another version
+        return []
+
+
+def leads(cycles: Sequence[Cycle]) -> Spec | None:
+    """What each candidate's difference to the live one was on the log, with its interval, and what became of it."""
+    rows = []
+    for one in cycles:
+        if one.offline is not None and one.offline.get("diff") is not None:
+            change, lo, hi = (one.offline[name] for name in ("diff", "diff_lo", "diff_hi"))
+            became = "drill" if one.drill else "promoted" if one.promoted else "held back"
+            told = {"generation": one.generation, "metric": one.offline["metric"], "change": change, "lo": lo, "hi": hi}
+            rows.append({**told, "became": became})
+    return of_turns(rows) if rows else None
 
 
 def timeline(moves: Sequence[Move]) -> Spec | None:

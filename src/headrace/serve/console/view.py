@@ -17,6 +17,7 @@ from headrace import __version__
 from headrace.evaluate.charts import figure
 from headrace.serve.console.assets import ROOT, asset
 from headrace.serve.console.charts import chart
+from headrace.serve.console.evaluated import Evaluations
 from headrace.serve.serving import Serving
 
 _POLICY = (
@@ -43,7 +44,7 @@ class View:
     """links: of all pages, in the order they are shown."""
 
     def __init__(self, serving: Serving, links: Sequence[Link]):
-        self.serving = serving
+        self.serving, self.evaluations = serving, Evaluations(serving)
         self._pages = Environment(
             loader=PackageLoader("headrace.serve.console"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
             lstrip_blocks=True,

@@ -127,21 +127,32 @@ def test_a_first_one_that_can_t_start_ends_the_server(made, script, says):
     assert starts.started == [0]
 
 
-def test_one_that_can_t_start_again_ends_the_server_and_the_others_are_stopped(made):
-    one, starts = made(w0=[READY], w1=[READY, REFUSED])
-    first = []
+def killing(one, *numbers):
+    """A thread that ends these once all are ready."""
 
     def kill():
         until = time.monotonic() + 30
         while not both_ready(one)() and time.monotonic() < until:
             time.sleep(0.01)
-        first.append(one.workers[0].process)
-        one.workers[1].process.kill()
+        for number in numbers:
+            one.workers[number].process.kill()
 
-    with pytest.raises(ConfigError, match=r"worker 1 could not be started 5 times within 60 s: the run is not there"):
-        run(one, threading.Thread(target=kill))
+    return threading.Thread(target=kill)
+
+
+def test_where_none_can_be_started_again_the_server_ends(made):
+    one, starts = made(w0=[READY, REFUSED], w1=[READY, REFUSED])
+    with pytest.raises(ConfigError, match=r"worker \d could not be started 5 times within 60 s: the run is not there"):
+        run(one, killing(one, 0, 1))
+    assert 10 <= len(starts.started) <= 12
+
+
+def test_while_one_answers_another_that_can_t_start_is_said_and_left_for_a_while(made, caplog):
+    one, starts = made(w0=[READY], w1=[READY, REFUSED])
+    said = lambda: [record for record in caplog.records if record.message.endswith("the others go on")]  # noqa: E731
+    assert run(one, killing(one, 1), stopping(one, said, signal.SIGTERM)) == signal.SIGTERM
+    assert "worker 1 could not be started 5 times within 60 s: the run is not there" in said()[0].message
     assert starts.started == [0, 1, *5 * [1]]
-    assert first[0].returncode == -signal.SIGTERM
 
 
 def test_who_does_not_stop_is_killed(made, monkeypatch, caplog):

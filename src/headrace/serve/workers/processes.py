@@ -69,10 +69,11 @@ class Starter:
             str(self.folder), number, self.of, [list(one) for one in self.addresses], writes, self.alive, self.log_format,
             dict(self.other),
         )  # fmt: skip
-        command = [sys.executable, "-m", "headrace.serve.workers.worker", task.text]
+        command = [sys.executable, "-P", "-m", "headrace.serve.workers.worker", task.text]
+        modules = os.pathsep.join(one or os.getcwd() for one in sys.path)  # found where this process finds them
         process = subprocess.Popen(
-            command, pass_fds=(*self.held, self.alive, writes), env=dict(self.environment), stdin=subprocess.DEVNULL,
-            process_group=0,
+            command, pass_fds=(*self.held, self.alive, writes), env={**self.environment, "PYTHONPATH": modules},
+            stdin=subprocess.DEVNULL, process_group=0,
         )  # fmt: skip
         os.close(writes)
         return Worker(Seat(number, self.of), process, reads)

@@ -2,7 +2,8 @@
 
     start      the port is held, the run's lock taken; worker 0 alone, so that what is done once is done once; then the rest
     a death    is said, what the worker had open is forgotten, and another takes its seat: at once, then after 0.5, 1, 2 .. 10 s
-    a start    that fails: of the first worker it ends the server, as does the fifth of a seat within a minute
+    a start    that fails: of the first worker it ends the server, as does the fifth of a seat within a minute if no other worker
+               answers; while others do, the seat is tried again every minute
     a stop     SIGTERM and SIGINT go on to the workers, which drain as one server does; what is left after STOP_S is killed
     its own    death (kill -9) is seen by the workers, as a pipe ends: they drain and stop. They hold the run's lock until then,
                so a new server that is started too early is refused
@@ -143,14 +144,18 @@ class Supervisor:
                 log.error("%s %s while it stopped", _name(worker), worker.ended)
             return
         why = worker.error or f"it {worker.ended}"
+        deaths = _lately(self._deaths[number], now)
+        wait_s = 0.0 if deaths == 1 else min(_FIRST_S * 2 ** (deaths - 2), _LAST_S)
         if not worker.ready:
             failures = _lately(self._failures[number], now)
             if not self._begun:
                 raise ConfigError(worker.error or f"worker {number} {worker.ended} before it was ready; its lines above say why.")
             if failures >= _FAILURES:
-                raise ConfigError(f"worker {number} could not be started {failures} times within {_WITHIN_S:.0f} s: {why}")
-        deaths = _lately(self._deaths[number], now)
-        wait_s = 0.0 if deaths == 1 else min(_FIRST_S * 2 ** (deaths - 2), _LAST_S)
+                says = f"worker {number} could not be started {failures} times within {_WITHIN_S:.0f} s: {why}"
+                if not any(one.ready for one in self.workers.values()):
+                    raise ConfigError(says)
+                log.error("%s; the others go on", says)
+                wait_s = _WITHIN_S
         self._due[number] = now + wait_s
         log.error("%s %s%s; it is started again in %g s", _name(worker), worker.ended, worker.error and f" ({why})", wait_s)
 

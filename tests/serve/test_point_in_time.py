@@ -48,10 +48,10 @@ def event(draw, now_us, number):
     )  # fmt: skip
 
 
-def one_month(service, clock):
+def one_month(service, clock, n_requests=REQUESTS):
     """Requests and lists of events in turns, minutes apart."""
     draw, served, number = rng(0, "served"), Served(), 0
-    for place in range(REQUESTS):
+    for place in range(n_requests):
         clock.append(clock[-1] + int(draw.integers(1, 45 * 60)) * 1_000_000)
         if place % 4 == 0:
             service.receive([event(draw, clock[-1], number + n) for n in range(6)])
@@ -94,22 +94,26 @@ def test_of_two_thousand_requests(rich, tmp_path):
     served = one_month(service, clock)
     items = [str(one) for one in service.state.log.items.decode(CANDIDATES[0])]
     service.close()
+    assert_as_rebuilt(pipeline, served, items, tmp_path / "served", tmp_path / "later")
+    moved = [served.features[row]["user.count_7d"] for row in range(REQUESTS)]
+    assert len({str(one) for one in moved}) > 3
+    assert max(map(len, served.history)) > 30
 
-    later = rebuilt(pipeline, tmp_path / "served", tmp_path / "later")
+
+def assert_as_rebuilt(pipeline, served, items, root, folder):
+    """root: of the logs of what was served. folder: where to build."""
+    later, n_requests = rebuilt(pipeline, root, folder), len(served.users)
     at_us = np.array(served.at_us)
-    requests = later.requests_of(later.log.users.encode(served.users), at_us, ids=[str(n) for n in range(REQUESTS)])
-    same = np.broadcast_to(later.log.items.encode(items), (REQUESTS, len(items)))
+    requests = later.requests_of(later.log.users.encode(served.users), at_us, ids=[str(n) for n in range(n_requests)])
+    same = np.broadcast_to(later.log.items.encode(items), (n_requests, len(items)))
     pairs = later.feature_object.pairs_at(requests.users, np.ascontiguousarray(same), at_us)
     history, offsets = requests.history, requests.history.offsets
     names = later.log.items.decode(history.items)
     assert requests.features.keys() == served.features[0].keys()
-    for row in range(REQUESTS):
+    for row in range(n_requests):
         mine = slice(offsets[row], offsets[row + 1])
         of_later = [(str(item), at) for item, at in zip(names[mine], history.at_us[mine].tolist(), strict=True)]
         known = [one for one in of_later if one[0] in items]
         assert served.history[row] == known, row
         assert served.features[row] == {name: codes[row].tolist() for name, codes in requests.features.items()}, row
         assert served.pairs[row] == {name: codes[row].tolist() for name, codes in pairs.items()}, row
-    moved = [served.features[row]["user.count_7d"] for row in range(REQUESTS)]
-    assert len({str(one) for one in moved}) > 3
-    assert max(map(len, served.history)) > 30

@@ -82,15 +82,15 @@ def cascade(of=None, *, proposes=(1, 2, 3, 4, 6), keep=(4, 3), by=0.0, page=None
     return made
 
 
-def test_it_has_the_mean_of_what_its_kin_score_and_known_items_lose_nothing():
-    """Kin 1 and 3 with cosines 3 : 1, worth 5 and 4."""
-    plain, found = walk(cascade(), requests([]), seed=0), walk(cascade(newcomers([[1, 3]], [[0.6, 0.2]])), requests([]), seed=0)
+def test_it_has_the_score_of_its_twin_and_known_items_lose_nothing():
+    """What is most like it is worth 4."""
+    plain, found = walk(cascade(), requests([]), seed=0), walk(cascade(newcomers([[3, 1]], [[0.6, 0.2]])), requests([]), seed=0)
     assert found.recalled.items.tolist() == [[1, 2, 3, 4, 6, 9]]
-    assert found.scored["prerank"].items.tolist() == [[1, 9, 3, 6, 4, 2]]
-    assert found.scored["prerank"].scores["prerank"].tolist() == [[5, 4.75, 4, 3, 2, 1]]
+    assert found.scored["prerank"].items.tolist() == [[1, 3, 9, 6, 4, 2]]
+    assert found.scored["prerank"].scores["prerank"].tolist() == [[5, 4, 4, 3, 2, 1]]
     assert plain.candidates.items.tolist() == [[1, 3, 6]]
-    assert found.candidates.items.tolist() == [[1, 9, 3, 6]]
-    assert found.candidates.scores["rank"].tolist() == [[5, 4.75, 4, 3]]
+    assert found.candidates.items.tolist() == [[1, 3, 9, 6]]
+    assert found.candidates.scores["rank"].tolist() == [[5, 4, 4, 3]]
 
 
 def test_it_goes_on_where_it_stands_above_the_last_that_does():
@@ -111,7 +111,7 @@ def test_what_is_read_of_who_proposed_it_is_that_of_its_kin_there():
 
 
 def test_they_are_called_by_proposals_and_by_the_history_each_for_its_own():
-    of = newcomers([[1, 0], [8, 0], [7, 0]], [[0.5, 0], [0.5, 0], [0.5, 0]])
+    of = newcomers([[1, 0], [8, 0], [7, 0]], [[0.5, 0], [0.5, 0], [0.5, 0]], most=2)
     found = cascade(of).recall(requests([], [8], [7, 8]))
     assert [sorted(row[row >= N_ITEMS].tolist()) for row in found.items] == [[9], [9, 10], [9, 10, 11]]
     calls = dict(zip(found.items[2].tolist(), found.scores["newcomers"][2].tolist(), strict=True))

@@ -1,17 +1,19 @@
-"""Items that came since the build, which no model has a place for: each borrows the place of the known items most like it.
+"""Items that came since the build, which no model has a place for: each borrows the place of the known item most like it.
 
-    kin(n)      the known items whose texts are most like n's, K of them, with cosines a_1 >= … >= a_K > 0
+    kin(n)      the known items whose texts are most like n's, K of them, with cosines a_1 >= … >= a_K > 0; the first is its twin
     call(n)     = Σ_j a_j w(kin_j)              w(i) = 1 / (60 + i's place among the proposals) + 1 / (60 + how many came after i
                                                        in the history), each where i is there
-    score(n)    = Σ_j a_j s(kin_j) / Σ_j a_j    at each stage, over the first `_ASKED` kin, scored in n's stead
+    score(n)    = score(twin)                   at each stage, as if it stood there in n's stead
 
-The newcomers with the highest calls, `_CALLED` of them, join the retrievers' proposals as those of one more, "newcomers". What a
-scorer reads of who proposed them is that of their kin among the candidates, or of the mean candidate where there are none. Known
-items lose nothing on the way: their own features and scores are what they are without newcomers, and at each cut as many of them
-go on; a newcomer goes on where it stands above the last of these. A score so made is a guess, so no more newcomers reach the page
-than it may show (`most`), the best, and the page then fills its slots from all candidates as ever: propensities stay exact.
-It is all a function of request, history and which newcomers there are, and nothing hangs on their numbers, ties are broken by a
-hash of their ids. Cost: O(N K + items) a request for N newcomers, and `_CALLED` × `_ASKED` more candidates for each scorer.
+The newcomers with the highest calls, twice as many as a page may show, join the retrievers' proposals as those of one more,
+"newcomers". What a scorer reads of who proposed one is the mean over its kin among the candidates, or over all of these where it
+has none there. Known items lose nothing on the way: what is read of them and their scores are what they are without newcomers,
+and at each cut as many of them go on; a newcomer goes on where it stands above the last of these. A score so made is a guess, so
+no more newcomers reach the page than it may show (`most`), the best, and the page then fills its slots from all candidates as
+ever: propensities stay exact. Few are called because likeness to what a person chose tells newcomers apart better than twins'
+scores do (docs/serving.md, "Items").
+It is all a function of request, history and which newcomers there are, and nothing hangs on their numbers; ties are broken by a
+hash of their ids. Cost: O(N K + items) a request for N newcomers, and a few candidates more for each scorer.
 """
 
 from collections.abc import Sequence
@@ -25,12 +27,12 @@ from numpy.typing import NDArray
 from headrace.cascade.scoring import NEWCOMERS, Scoring, scored
 from headrace.cascade.steering import Steering
 from headrace.contracts.batch import Batch
-from headrace.contracts.requests import Bool, Candidates, Float32, Int32, Requests
+from headrace.contracts.requests import Bool, Candidates, Float32, Int32, Int64, Requests
 from headrace.contracts.seams import Outputs, State
 from headrace.data.features import Features
 
 KIN = 8
-_CALLED, _ASKED = 16, 3
+_CALLED = 2  # for each slot that they may take
 _FUSION = 60.0
 _PUT_BY = "put by "
 
@@ -59,7 +61,7 @@ class Newcomers:
         silent = np.full(called.shape, np.nan, np.float32)
         scores = {name: np.concatenate([values, silent], 1) for name, values in found.scores.items()}
         scores[NEWCOMERS] = np.concatenate([np.full(found.items.shape, np.nan, np.float32), calls], 1)
-        more = {} if features is None else features.pairs_at(requests.users, self.nearest(called), requests.at_us)
+        more = {} if features is None else features.pairs_at(requests.users, self.twin(called), requests.at_us)
         pairs = {name: np.concatenate([values, more[name]], 1) for name, values in found.features.items()}
         return Candidates(np.concatenate([found.items, called], 1), scores, pairs)
 
@@ -94,21 +96,15 @@ class Newcomers:
         new = candidates.items >= self.n_items
         return _only(candidates, candidates.there & (~new | (new.cumsum(1) <= self.most))) if new.any() else candidates
 
-    def nearest(self, items: Int32) -> Int32:
-        """Numbers of known items alone: of a newcomer the one most like it."""
-        return self.kin_of(items)[0][..., 0]
+    def twin(self, items: Int32) -> Int32:
+        """Of a newcomer the known item most like it, of a known item itself."""
+        place, new = self.places(items)
+        return np.where(new, self.kin[place, 0], items)
 
-    def kin_of(self, items: Int32) -> tuple[Int32, Float32]:
-        """[...] -> [..., _ASKED] each: the kin asked in each item's stead, with weights; of a known item itself alone."""
+    def places(self, items: Int32) -> tuple[Int64, Bool]:
+        """Of each newcomer among them its place in `numbers`, 0 of others; and which they are."""
         new = items >= self.n_items
-        place = np.searchsorted(self.numbers, np.where(new, items, self.numbers[0]))
-        kin, weight = self.kin[place, :_ASKED], self.likeness[place, :_ASKED]
-        itself = np.zeros(kin.shape[-1], np.float32)
-        itself[0] = 1.0
-        return (
-            np.where(new[..., None], kin, np.where(itself > 0, items[..., None], 0)).astype(np.int32),
-            np.where(new[..., None], weight, itself),
-        )
+        return np.where(new, np.searchsorted(self.numbers, items), 0), new
 
     def _weights(self, requests: Requests, found: Candidates) -> Float32:
         """w, [R, n_items]."""
@@ -127,21 +123,20 @@ class Newcomers:
         """[R, M] numbers, 0 behind them, and their calls."""
         calls = np.einsum("rnk,nk->rn", weights[:, self.kin], self.likeness)
         calls[:, ~self.may] = 0.0
-        items = np.zeros((len(calls), min(_CALLED, len(self.numbers))), np.int32)
+        items = np.zeros((len(calls), min(_CALLED * self.most, len(self.numbers))), np.int32)
         found = np.full(items.shape, np.nan, np.float32)
         for row, own in enumerate(calls):
             some = np.flatnonzero(own > 0)
-            if len(some) > _CALLED:
-                least = np.partition(own[some], len(some) - _CALLED)[len(some) - _CALLED]
-                some = some[own[some] >= least]
-            best = some[np.lexsort((self.keys[some], -own[some]))][:_CALLED]
+            if len(some) > items.shape[1]:  # to sort them all would take longer than the rest
+                some = some[own[some] >= np.partition(own[some], -items.shape[1])[-items.shape[1]]]
+            best = some[np.lexsort((self.keys[some], -own[some]))][: items.shape[1]]
             items[row, : len(best)], found[row, : len(best)] = self.numbers[best], own[best]
         width = max(int((items > 0).sum(1).max(initial=0)), 1)
         return items[:, :width], found[:, :width]
 
 
 class Borrowing:
-    """A `Scorer` of candidates of which some are newcomers: it asks another for their kin."""
+    """A `Scorer` of candidates of which some are newcomers: it asks another for their twins."""
 
     def __init__(self, scorer: Any, newcomers: Newcomers):
         self.scorer, self.newcomers = scorer, newcomers
@@ -153,43 +148,24 @@ class Borrowing:
 
     def score(self, state: State, candidates: Batch) -> Outputs:
         items = candidates["items"].numpy().astype(np.int32)
-        columns = np.flatnonzero((items >= self.newcomers.n_items).any(0))
-        kin, weight = self.newcomers.kin_of(items[:, columns])  # [R, M, K]
-        each = kin.shape[2] - 1
-        asked = {}
-        for name, values in candidates.items():
-            own = values.numpy().copy()
-            if name == "items":
-                own[:, columns] = kin[:, :, 0]
-                more = kin[:, :, 1:].reshape(len(kin), -1).astype(own.dtype)
-            else:
-                if name == "retrieval":
-                    own[:, columns] = self._proposed(items, columns, own)
-                more = np.repeat(own[:, columns], each, axis=1)
-            asked[name] = torch.from_numpy(np.concatenate([own, more], 1))
+        asked = {
+            **candidates, "items": torch.from_numpy(self.newcomers.twin(items).astype(np.int64)),
+            "retrieval": torch.from_numpy(self._proposed(items, candidates["retrieval"].numpy())),
+        }  # fmt: skip
         outputs: Outputs = self.scorer.score(state, asked)
-        return replace(outputs, logits={name: self._mean(of, columns, weight) for name, of in outputs.logits.items()})
+        return outputs
 
-    def _mean(self, logits: torch.Tensor, columns: NDArray[Any], weight: Float32) -> torch.Tensor:
-        """[R, C + M (K - 1)] -> [R, C]."""
-        made = logits.numpy()
-        own, more = made[:, : made.shape[1] - len(columns) * (weight.shape[2] - 1)].copy(), weight.shape[2] - 1
-        rest = made[:, own.shape[1] :].reshape(len(own), len(columns), more)
-        kin = np.concatenate([own[:, columns, None], rest], 2)
-        share = weight / weight.sum(2, keepdims=True)
-        own[:, columns] = np.where(share > 0, kin * share, 0.0).sum(2)
-        return torch.from_numpy(own)
-
-    def _proposed(self, items: Int32, columns: NDArray[Any], features: Float32) -> Float32:
-        """[R, M, F]: of a newcomer the mean over its kin among the candidates, or over these where it has none there."""
-        asked, new = items[:, columns], items[:, columns] >= self.newcomers.n_items
+    def _proposed(self, items: Int32, features: Float32) -> Float32:
+        """[R, C, F]: of a newcomer the mean over its kin among the candidates, or over these where it has none there."""
+        columns = np.flatnonzero((items >= self.newcomers.n_items).any(0))
+        place, new = self.newcomers.places(items[:, columns])  # [R, M]
         known = (items > 0) & (items < self.newcomers.n_items)
-        place = np.searchsorted(self.newcomers.numbers, np.where(new, asked, self.newcomers.numbers[0]))
-        kin, likeness = self.newcomers.kin[place], self.newcomers.likeness[place]  # [R, M, K]
-        share = ((kin[..., None] == np.where(known, items, -1)[:, None, None, :]) * likeness[..., None]).sum(2)  # [R, M, C]
+        among = self.newcomers.kin[place][..., None] == np.where(known, items, -1)[:, None, None, :]  # [R, M, K, C]
+        share = (among * self.newcomers.likeness[place][..., None]).sum(2)
         share = np.where(share.any(2, keepdims=True), share, known[:, None, :])
         share = share / np.maximum(share.sum(2, keepdims=True), 1e-12)
-        found: Float32 = np.where(new[..., None], share @ features, features[:, columns]).astype(np.float32)
+        found = features.copy()
+        found[:, columns] = np.where(new[..., None], share @ features, features[:, columns])
         return found
 
 

@@ -14,6 +14,7 @@ from headrace.cascade.run import build
 from headrace.contracts.serving import ServeConfig
 from headrace.data.importing import Columns, DataConfig, import_log
 from headrace.serve.app import create_app
+from headrace.serve.catalogue.newcomers import NewItems
 from headrace.serve.catalogue.searched import Searched
 from headrace.serve.catalogue.shelf import Shelf
 from tests.cascade.shop import write_rich_shop
@@ -52,7 +53,9 @@ def client(open_shop):
         for name in ("items", "changes", "item_rows"):
             writing.drop(service.state.tables[name], delete=False)
     service.shelf = Shelf(service.pipeline, service.shared.catalogue, service.names, service.cascade.available)
+    service.names = service.shelf.names
     service.searched = Searched(service.pipeline, service.shelf)
+    service.new_items = NewItems(service.pipeline, service.shelf, service.state, service.cascade, 1)
 
 
 def page(client, user="c1", **more):
@@ -115,12 +118,12 @@ def test_a_page_sent_again_is_the_page_less_what_was_withdrawn_and_is_explained_
     assert [one["item_id"] for one in told["items"]] == first
 
 
-def test_an_item_that_no_build_knows_is_found_at_once_and_says_that_it_is_not_recommended(client):
+def test_an_item_that_no_build_knows_is_found_at_once_and_says_by_what(client):
     assert found(client, "zebra striped kettle", mode="lexical")["items"] == []
     new = {"item_id": "kettle", "title": "Kettle", "text": "zebra stripes, made of steel", "colour": "red", "price": 9}
     (said,) = put(client, new)["items"]
     assert said == {
-        "item_id": "kettle", "changed": True, "known": False, "recommendable": False, "searchable": ["lexical", "vector"],
+        "item_id": "kettle", "changed": True, "known": False, "recommendable": True, "searchable": ["lexical", "vector"],
     }  # fmt: skip
     assert ids(found(client, "zebra"))[0] == "kettle"
     assert "kettle" in ids(found(client, "made of steel", mode="vector", n=100))

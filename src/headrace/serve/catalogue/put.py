@@ -19,13 +19,15 @@ def put(service: Service, sent: Sequence[Item], *, one: bool = False) -> Stored:
     rows = [_row(service, item, "" if one else f"{place}.") for place, item in enumerate(sent)]
     ids = [row["item_id"] for row in rows]
     shelf = service.shelf
+    service.new_items.read(rows)
     changed = shelf.catalogue.put(rows, shelf.table.rows(ids), service.now_us())
     shown, found = shelf.shown_now, shelf.found(NOTHING)
     numbers = [shelf.number(item_id) for item_id in ids]
     placed = [
         Placed(
             item_id=item_id, changed=new, known=number is not None and number < shelf.n_items,
-            recommendable=number is not None and number < shelf.n_items and bool(shown[number]),
+            recommendable=number is not None
+            and (bool(shown[number]) if number < shelf.n_items else service.new_items.recommendable(number)),
             searchable=_ways(service, number is not None and number < len(found) and bool(found[number])),
         )
         for item_id, new, number in zip(ids, changed, numbers, strict=True)
@@ -54,7 +56,8 @@ def described(service: Service, item_id: str) -> Described:
     found = shelf.found(NOTHING)
     known = number < shelf.n_items
     return Described(
-        item_id=item_id, known=known, recommendable=known and bool(shelf.shown_now[number]),
+        item_id=item_id, known=known,
+        recommendable=bool(shelf.shown_now[number]) if known else service.new_items.recommendable(number),
         searchable=_ways(service, bool(found[number])), source="build" if kept is None else "put",
         since=None if kept is None else (_EPOCH + timedelta(microseconds=kept.at_us)).isoformat(), item=row,
     )  # fmt: skip

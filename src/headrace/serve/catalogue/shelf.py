@@ -3,9 +3,10 @@
     shown   [n_items]   may be recommended: the generation can, and nobody withdrew or deleted it
     found   [size]      may be found by search and likeness: of the build's items the last row's word, and those put since
 
-Items that were put and are not the build's stand behind its numbers: n_items, n_items + 1, … in this process. They are searched,
-and are recommended from the next build on: a model has no place for an item it was not fitted with. Each request looks at the
-catalogue's counter first, one read, so a change is seen by the first request after it was acknowledged, in every process.
+Items that were put and are not the build's stand behind its numbers: n_items, n_items + 1, … in this process, in the order it
+heard of them. They are searched, and recommended as newcomers (`newcomers`): a model has no place for an item it was not fitted
+with. Each request looks at the catalogue's counter first, one read, so a change is seen by the first request after it was
+acknowledged, in every process.
 """
 
 import threading
@@ -26,25 +27,24 @@ _REMEMBERED = 64  # filters
 
 
 class Shelf:
-    """names: the generation's. available [n_items]: what its cascade may show."""
+    """names: the generation's; `self.names` also has the items that were put since. available [n_items]: what its cascade may
+    show."""
 
     def __init__(self, pipeline: Pipeline, catalogue: Catalogue, names: Names, available: Bool):
-        self.pipeline, self.catalogue, self.available, self.names = pipeline, catalogue, available, names
+        self.pipeline, self.catalogue, self.available, self.n_items = pipeline, catalogue, available, len(available)
+        self.names = Names(names.ids[: self.n_items], names.titles[: self.n_items])
         self.table = ItemTable(pipeline.log.tables, pipeline.log.items.ids)
         self.rules = FilterRules(self.table)
-        self.numbers = {name: number for number, name in enumerate(names.ids) if number}
+        self.numbers = {name: number for number, name in enumerate(self.names.ids) if number}
         self.lock = threading.RLock()
-        self._ids: list[str] = []
         self._kept: dict[int, Kept] = {}
+        self.since: dict[int, Kept] = {}
+        """What was said of items that are not the build's, by number."""
+        self.arrivals = 0  # changes of these
         self._stamp, self._moved_us = -1, 0
         self._shown, self._found = available, pipeline.log.available(2**62)
         self._fitting: OrderedDict[str, Bool] = OrderedDict()  # of this stamp
         catalogue.schema = self.table.schema
-
-    @property
-    def n_items(self) -> int:
-        """Of the build, 0 for none among them."""
-        return len(self.names.ids)
 
     def offered(self, asked: Asked, *, now: bool) -> Bool:
         """[n_items]: what the request may be shown, as of its moment; the answer's to write to. now: and may be shown now."""
@@ -84,7 +84,7 @@ class Shelf:
         """[size]: what fits the filters, whether or not it may be shown."""
         with self.lock:
             if wanted.said not in self._fitting:
-                mask = np.zeros(self.n_items + len(self._ids), np.bool_)
+                mask = np.zeros(len(self.names.ids), np.bool_)
                 mask[: self.n_items] = self.rules.mask(wanted)
                 for number, kept in self._kept.items():
                     mask[number] = not kept.deleted and wanted.fits(kept.row)
@@ -99,13 +99,13 @@ class Shelf:
         return self.numbers.get(item_id)
 
     def item_id(self, number: int) -> str:
-        return self.names.ids[number] if number < self.n_items else self._ids[number - self.n_items]
+        return self.names.ids[number]
 
     def title(self, number: int) -> str:
         kept = self._kept.get(number)
         if kept is not None and not kept.deleted:
             return kept.row.get("title") or kept.item_id
-        return self.names.titles[number] if number < self.n_items else self._ids[number - self.n_items]
+        return self.names.titles[number]
 
     def kept(self, number: int) -> Kept | None:
         """What was said of it since the build."""
@@ -120,13 +120,20 @@ class Shelf:
     def _take(self, changed: Sequence[Kept]) -> None:
         for kept in changed:
             if kept.item_id not in self.numbers:
-                self.numbers[kept.item_id] = self.n_items + len(self._ids)
-                self._ids.append(kept.item_id)
+                self.names.titles.append(kept.item_id)  # before its id, by whose number others come
+                self.numbers[kept.item_id] = len(self.names.ids)
+                self.names.ids.append(kept.item_id)
             number = self.numbers[kept.item_id]
             self._kept[number] = kept
             self._moved_us = max([self._moved_us, *(at_us for at_us, _ in kept.moves)])
+            if number >= self.n_items:
+                words = kept.was[-1][1] if kept.deleted and kept.was else kept.row
+                self.names.titles[number] = words.get("title") or kept.item_id
+                self.since[number] = kept
+                self.arrivals += 1
+                self._moved_us = max(self._moved_us, kept.at_us)
         self._fitting.clear()
-        shown, found = self._shown.copy(), np.zeros(self.n_items + len(self._ids), np.bool_)
+        shown, found = self._shown.copy(), np.zeros(len(self.names.ids), np.bool_)
         found[: len(self._found)] = self._found
         for kept in changed:
             number = self.numbers[kept.item_id]

@@ -1,8 +1,9 @@
 import math
+import time
 
 import pytest
 
-from headrace.serve.console.overview import Pace, latency
+from headrace.serve.console.overview import latency
 from headrace.serve.console.readings import Readings, Stage
 from headrace.serve.console.view import milliseconds, span
 from tests.serve.console.markup import read
@@ -10,24 +11,6 @@ from tests.serve.console.markup import read
 
 def seen(answers):
     return Readings(stages=[Stage("whole", answers, 1.0, 1.0, 2.0, math.nan)])
-
-
-def test_rates_are_between_looks():
-    pace = Pace()
-    for at_s, answers in ((0.0, 0), (1.0, 5), (5.0, 50), (15.0, 50)):
-        pace.look(seen(answers), at_s)
-    assert pace.rates == [(5.0, 10.0), (15.0, 0.0)]  # the second look came too soon
-    assert pace.now == 0.0
-    chart = pace.chart()
-    assert chart is not None
-    assert [row["rate"] for row in chart["data"]["values"]] == [10.0, 0.0]
-
-
-def test_one_look_is_no_rate():
-    pace = Pace()
-    pace.look(seen(3), 0.0)
-    assert pace.now is None
-    assert pace.chart() is None
 
 
 def test_a_percentile_nobody_knows_is_left_out():
@@ -53,6 +36,17 @@ def test_what_is_wrong_is_said(client, monkeypatch):
     found = read(client.get("/console").text)
     assert "the disk has <3 MB left" in found.text
     assert "not ready" in found.text
+
+
+def test_what_was_when_is_drawn_without_anybody_watching(client):
+    """The server looks by itself: two looks after its start there is traffic to draw."""
+    deadline = time.monotonic() + 60
+    while "Pages answered a second" not in (page := client.get("/console/overview/figures").text):
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    found = read(page)
+    assert "What answered, and whether it was ready" in found.text
+    assert f"build {client.app.state.serving.service.generation[:8]}" in found.text
 
 
 def test_it_can_hold_still(client):

@@ -1,37 +1,50 @@
 """How the server fares: traffic, errors, latency by stage, health, and the generation that answers.
 
-Counters say what was since the server started. Rates are between two looks at them, so they begin when the page is opened.
+Counters say what was since the server started; what was when is in `over_time`.
 """
 
 import math
 import time
-from collections import deque
-from itertools import pairwise
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, Response
 
 from headrace.serve.api.health import against
+from headrace.serve.console import over_time
 from headrace.serve.console.charts import Spec
+from headrace.serve.console.over_time import OverTime
 from headrace.serve.console.readings import Readings, read
 from headrace.serve.console.view import Link, View
 from headrace.serve.workers.seen import seen
 
 LINK = Link("", "Overview")
-_LOOKS, _APART_S = 120, 2.0
 
 
 def routes(view: View) -> APIRouter:
-    router, pace, started = APIRouter(), Pace(), time.monotonic()
+    time_line, started = OverTime(), time.monotonic()
+
+    def look() -> Readings:
+        serving = view.serving
+        readings, number = read(serving.metrics.registry), serving.live.number
+        generation = f"generation {number}" if number else f"build {serving.service.generation[:8]}"
+        time_line.look(readings, time.time(), generation=generation, ready=not against(serving))
+        return readings
+
+    @asynccontextmanager
+    async def watched(_: object) -> AsyncIterator[None]:
+        async with time_line.kept_up(look):
+            yield
+
+    router = APIRouter(lifespan=watched)
 
     def show(template: str, *, still: bool) -> Response:
-        serving = view.serving
-        readings = read(serving.metrics.registry)
-        pace.look(readings, time.monotonic())
+        serving, readings, found = view.serving, look(), time_line.between
         return view.page(
-            template, here=LINK, still=still, readings=readings, up_s=time.monotonic() - started, latency=latency(readings),
-            traffic=pace.chart(), now=pace.now, reasons=against(serving), generations=serving.live.all(),
-            workers=seen(serving.service.root),
+            template, here=LINK, still=still, readings=readings, up_s=time.monotonic() - started, by_stage=latency(readings),
+            traffic=over_time.traffic(found), lately=over_time.latency(found), served=over_time.served(found), now=time_line.now,
+            reasons=against(serving), generations=serving.live.all(), workers=seen(serving.service.root),
         )  # fmt: skip
 
     @router.get(LINK.url)
@@ -43,38 +56,6 @@ def routes(view: View) -> APIRouter:
         return show("overview_figures.html.jinja", still=False)
 
     return router
-
-
-class Pace:
-    """Answers a second between two looks."""
-
-    def __init__(self) -> None:
-        self._looks: deque[tuple[float, int]] = deque(maxlen=_LOOKS)
-
-    def look(self, readings: Readings, at_s: float) -> None:
-        if not self._looks or at_s - self._looks[-1][0] >= _APART_S:
-            self._looks.append((at_s, readings.whole.answers if readings.whole else 0))
-
-    @property
-    def rates(self) -> list[tuple[float, float]]:
-        """(when, answers a second until then)."""
-        looks = list(self._looks)
-        return [(at, (count - before) / (at - since)) for (since, before), (at, count) in pairwise(looks)]
-
-    @property
-    def now(self) -> float | None:
-        rates = self.rates
-        return rates[-1][1] if rates else None
-
-    def chart(self) -> Spec | None:
-        """None before there are three looks."""
-        rates = self.rates
-        if len(rates) < 2:
-            return None
-        rows = [{"ago_s": round(rates[-1][0] - at), "rate": round(rate, 2)} for at, rate in rates]
-        across = {"field": "ago_s", "type": "quantitative", "title": "seconds ago", "scale": {"reverse": True}}
-        up = {"field": "rate", "type": "quantitative", "title": "answers a second", "scale": {"zero": True}}
-        return {"data": {"values": rows}, "height": 150, "mark": {"type": "line"}, "encoding": {"x": across, "y": up}}
 
 
 def latency(readings: Readings) -> Spec | None:

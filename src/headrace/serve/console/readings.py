@@ -23,7 +23,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Stage:
-    """In milliseconds. A percentile beyond the last bound is NaN."""
+    """In milliseconds. A percentile beyond the last bound is NaN. bounds, up_to: of its histogram, in seconds."""
 
     name: str
     answers: int
@@ -31,6 +31,8 @@ class Stage:
     p50_ms: float
     p95_ms: float
     p99_ms: float
+    bounds: Sequence[float] = ()
+    up_to: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -102,5 +104,5 @@ def _stages(samples: Sequence[Any]) -> list[Stage]:
     for name, held in buckets.items():
         bounds, up_to = zip(*sorted(held), strict=True)
         p50, p95, p99 = (1000 * quantile(bounds, up_to, share) for share in (0.5, 0.95, 0.99))
-        made.append(Stage(name, int(up_to[-1]), 1000 * sums[name] / max(up_to[-1], 1), p50, p95, p99))
+        made.append(Stage(name, int(up_to[-1]), 1000 * sums[name] / max(up_to[-1], 1), p50, p95, p99, bounds, up_to))
     return sorted(made, key=lambda stage: stage.name == "whole")

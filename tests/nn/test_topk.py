@@ -91,3 +91,17 @@ def test_a_row_alone_is_what_it_is_among_others(scores, k, seed):
             alone = top_k(scores[[row]], k, "stage", seed=seed, items=None if numbers is None else numbers[[row]])
             assert alone.items.tolist() == among.items[[row]].tolist()
             assert np.array_equal(alone.scores["stage"], among.scores["stage"][[row]], equal_nan=True)
+
+
+@pytest.mark.parametrize("kind", ["normal", "ties", "few", "fewer than asked", "all alike", "nothing", "high ones together"])
+def test_a_long_row_alone_is_what_it_is_among_others(kind):
+    draw = rng(0, "long", kind)
+    row = {
+        "normal": draw.normal(size=20_000), "ties": np.round(draw.normal(size=20_000)), "all alike": np.ones(20_000),
+        "few": np.where(draw.random(20_000) < 0.05, draw.normal(size=20_000), -np.inf),
+        "fewer than asked": np.where(np.arange(20_000) % 2000 == 7, draw.normal(size=20_000), -np.inf),
+        "nothing": np.full(20_000, -np.inf), "high ones together": -np.arange(20_000.0),
+    }[kind].astype(np.float32)  # fmt: skip
+    among, alone = top_k(np.stack([row, row]), 150, "s"), top_k(row[None], 150, "s")
+    assert alone.items.tolist() == among.items[:1].tolist()
+    assert np.array_equal(alone.scores["s"], among.scores["s"][:1], equal_nan=True)

@@ -1,6 +1,7 @@
 """A server of ours beside Cornac's Flask server: the same client, log, users, core and minute; pages of ten, seen items left out.
 
-    python -m benchmarks.serving_peers RUN        # RUN: a build whose one retriever is ease, of a log of positive events
+    headrace build benchmarks/serving_peers.toml --out RUN        # one retriever, EASE; one ranker; a page
+    python -m benchmarks.serving_peers RUN
 
 Both retrieve with EASE at lambda 500, fitted on the same events. Cornac's server scores the catalogue and sorts: that is its
 answer. Ours goes on: a ranker, a page that is drawn with the chance of each item, reasons, the history as of this moment, and a
@@ -29,14 +30,17 @@ import numpy as np
 from benchmarks.peers.running import CORNAC, ONE_THREAD
 from benchmarks.record import record
 from headrace.cascade.pipeline import Pipeline
+from headrace.contracts.errors import ConfigError, listed
 from headrace.flywheel.opened import open_live
 from headrace.serve.bench.footprint import footprint
 from headrace.serve.bench.load import client, figures, load
+from headrace.serve.bench.stages import between, buckets
 from headrace.serve.bench.started import Started, started
 from headrace.serve.bench.steps import held
 from headrace.serve.bench.traffic import Call, Traffic
 
-BLOCKS, A_BLOCK, RATES, STEP_S, K, LIMIT_MS, LAMBDA = 6, 50, (10, 20, 40, 80, 160, 320), 6.0, 10, 50.0, 500
+BLOCKS, A_BLOCK, STEP_S, K, LIMIT_MS, LAMBDA = 6, 50, 6.0, 10, 50.0, 500
+RATES = (10, 20, 40, 60, 80, 120, 160, 240, 320)
 Asks = Callable[[str], Call]
 
 
@@ -89,6 +93,17 @@ def cornac(pipeline: Pipeline, beside: Started) -> Iterator[tuple[str, int, Asks
             process.wait(30)
 
 
+def as_the_peer(pipeline: Pipeline) -> None:
+    """ConfigError of a run that is no EASE of this lambda alone: it would be another race."""
+    plan = pipeline.plan
+    l2 = plan.of("retrieve", "ease").get("l2")
+    if plan.retrieve.use != ("ease",) or l2 != LAMBDA or plan.prerank.use is not None:
+        raise ConfigError(
+            f"[retrieve] use is {listed(plan.retrieve.use)}, ease.l2 {l2}, [prerank] use {plan.prerank.use}; the peer is EASE at "
+            f"lambda {LAMBDA} and nothing else. Build the run from benchmarks/serving_peers.toml."
+        )
+
+
 async def one_at_a_time(http: Any, traffic: Traffic) -> list[float]:
     taken = []
     for _ in range(A_BLOCK):
@@ -133,6 +148,7 @@ async def beside(sides: dict[str, tuple[str, int, Asks]], users: list[str]) -> d
             before = footprint(pid).ran_s
             taken[name] += await one_at_a_time(clients[name], Alone(users, asks, block))
             spent[name] += footprint(pid).ran_s - before
+    metrics = buckets((await clients[next(iter(sides))].get("/metrics")).text)
     for name, (_, pid, asks) in sides.items():
         p50, p95, p99 = np.round(np.percentile(taken[name], [50, 95, 99]), 2).tolist()
         weight, run = footprint(pid), await steps(clients[name], Alone(users, asks, 7))
@@ -146,6 +162,7 @@ async def beside(sides: dict[str, tuple[str, int, Asks]], users: list[str]) -> d
         await clients[name].aclose()
     mine, its = (statistics.median(taken[name]) for name in sides)
     first, second = sides
+    found |= {f"{first}, {stage}, p50_ms": one["p50_ms"] for stage, one in between({}, metrics).items()}
     found[f"{first} / {second}, p50"] = round(mine / its, 2)
     found[f"{first} / {second}, cpu a request"] = round(spent[first] / spent[second], 2)
     return found
@@ -154,6 +171,7 @@ async def beside(sides: dict[str, tuple[str, int, Asks]], users: list[str]) -> d
 def main() -> None:
     run = Path(sys.argv[1])
     pipeline = open_live(run)
+    as_the_peer(pipeline)
     users = pipeline.log.users.ids.to_list()
     with started(run) as server, cornac(pipeline, server) as peer:
         found = asyncio.run(beside({"headrace": (server.url, server.pid, ours), CORNAC.name: peer}, users))

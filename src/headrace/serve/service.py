@@ -216,6 +216,7 @@ class Service:
                 asked = replace(asked, skipped=(HISTORY,))
                 continue
             page = pages(self.cascade, self.names, walked, detailed=False)[0][: asked.slots]
+            self.state.look_again()
             if len(self.shelf.still(page)) == len(page):
                 return replace(asked, skipped=(*asked.skipped, *walked.skipped)), walked, page
 

@@ -20,7 +20,7 @@ from headrace.serve.logs.events import served_events
 from headrace.serve.messages import Event
 from headrace.serve.service import Service
 from headrace.serve.state.layered import LayeredState
-from headrace.serve.state.redis_server import REST_S, Unavailable
+from headrace.serve.state.redis_server import REST_S, RedisServer, Unavailable
 from headrace.serve.state.redis_state import RedisState
 from headrace.testing.online_state import check_online_state
 from tests.data.tables import some_events, write_tables
@@ -251,3 +251,22 @@ def test_rows_that_wait_in_the_embedded_state_are_not_left_behind(opened, tables
     before.close()
     with pytest.raises(ConfigError, match="wait for a file"):
         opened("a")
+
+
+def test_a_page_takes_four_round_trips(own_run, redis, monkeypatch):
+    with TestClient(create_app(own_run, ServeConfig(state="redis", redis_url=redis.url))) as client:
+        client.post("/v1/events", json=bought("c1", "p3", event_id="e1"))
+        client.post("/v1/recommend", json={"user_id": "c1"})
+        asked, ask = [], RedisServer.ask
+
+        def counted(self, work):
+            if threading.current_thread().name != "event log":
+                asked.append(work.__qualname__)
+            return ask(self, work)
+
+        monkeypatch.setattr(RedisServer, "ask", counted)
+        page = client.post("/v1/recommend", json={"user_id": "c1", "request_id": "r"}).json()
+        assert len(asked) == 4, "\n".join(asked)
+        asked.clear()
+        assert client.post("/v1/recommend", json={"user_id": "c1", "request_id": "r"}).json()["items"] == page["items"]
+        assert len(asked) == 1, "\n".join(asked)

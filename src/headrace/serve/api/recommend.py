@@ -39,11 +39,12 @@ def _page(service: Service, ask: Ask, request_id: str, assigned: Assigned | None
     """assigned: the arm whose generation it is. arrived: since when its deadline runs, the wait for its turn included."""
     started = time.perf_counter()
     within_ms = ask.deadline_ms or service.settings.deadline_ms
-    given = service.recommend(
-        ask.user_id, request_id, seed=ask.seed, n=ask.n, exclude=ask.exclude, surface=ask.surface, preference=ask.preference,
-        filters=ask.filters,
-        skips=Deadline(service.times, arrived + within_ms / 1000).skips if within_ms else never, assigned=assigned,
-    )  # fmt: skip
+    with service.state.looking(ask.user_id, request_id):
+        given = service.recommend(
+            ask.user_id, request_id, seed=ask.seed, n=ask.n, exclude=ask.exclude, surface=ask.surface, preference=ask.preference,
+            filters=ask.filters,
+            skips=Deadline(service.times, arrived + within_ms / 1000).skips if within_ms else never, assigned=assigned,
+        )  # fmt: skip
     page = Page(
         request_id=request_id,
         generation=given.generation,

@@ -21,7 +21,7 @@ import shutil
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -157,6 +157,13 @@ class Database:
             except KeyError:  # another process changed the key: the rows lie under the new one now
                 continue
         raise ArtifactError(f"{self._row_keys.path}: has not the keys of the rows that wait in {self._place}. Was it replaced?")
+
+    def looking(self, user_id: str, request_id: str) -> AbstractContextManager[None]:
+        """Around a page: what it asks often may be asked once where that takes a while."""
+        return nullcontext()
+
+    def look_again(self) -> None:
+        """Which items changed is asked anew: the page is made."""
 
     def settle(self, folder: Path) -> None:
         """Before files of rows that wait are written there: what was left of some is done with."""

@@ -23,7 +23,7 @@ def open_state(folder: Path, log: Log, key: str, settings: ServeConfig, seat: Se
 
 def open_recent(state: LayeredState, lately: Lately, settings: ServeConfig) -> Recent:
     here = RecentHere(lately, settings.recent)
-    return RedisRecent(state.server, settings.recent, here) if isinstance(state, RedisState) else here
+    return RedisRecent(state.server, state.looks, settings.recent, here) if isinstance(state, RedisState) else here
 
 
 def open_catalogue(state: LayeredState) -> Catalogue:

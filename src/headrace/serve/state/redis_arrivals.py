@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from headrace.serve.state.database import DIGEST
+from headrace.serve.state.redis_look import Looks
 from headrace.serve.state.redis_scripts import ARRIVALS, ARRIVED, ARRIVED_SINCE, USER
 from headrace.serve.state.redis_server import RedisServer, Unavailable
 from headrace.serve.state.upper import SIGN
@@ -21,13 +22,16 @@ Row = tuple[bytes, int, int, int, str]
 
 
 class RedisArrivals:
-    def __init__(self, server: RedisServer):
-        self._server, self._last = server, 0
+    def __init__(self, server: RedisServer, looks: Looks):
+        self._server, self._looks, self._last = server, looks, 0
         self._since: Any = server.client.register_script(ARRIVED_SINCE)
 
     @property
     def number(self) -> int:
         """Of the last that arrived; what was last known while Redis is away."""
+        look = self._looks.mine
+        if look is not None:
+            return look.arrived
         with suppress(Unavailable):
             self._last = int(self._server.ask(lambda redis: redis.get(ARRIVALS)) or 0)
         return self._last

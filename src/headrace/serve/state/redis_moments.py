@@ -12,6 +12,7 @@ from collections.abc import Callable
 from threading import Lock
 
 from headrace.serve.state.moments import Moments
+from headrace.serve.state.redis_look import Looks
 from headrace.serve.state.redis_scripts import MOMENT
 from headrace.serve.state.redis_server import RedisServer, Unavailable
 
@@ -19,11 +20,16 @@ from headrace.serve.state.redis_server import RedisServer, Unavailable
 class RedisMoments(Moments):
     """wall_us: another clock than Redis' own."""
 
-    def __init__(self, server: RedisServer, wall_us: Callable[[], int] | None = None):
+    def __init__(self, server: RedisServer, looks: Looks, wall_us: Callable[[], int] | None = None):
+        self._looks = looks
         self._server, self._wall, self.of_redis = server, wall_us, wall_us is None
         self._here, self._last = Lock(), 0
 
     def asked(self) -> int:
+        look = self._looks.mine
+        if look is not None and look.moment is not None:
+            (last_us, s, us), look.moment = look.moment, None
+            return self._after(last_us, s * 1_000_000 + us)
         try:
             last, (s, us) = self._server.ask(lambda redis: redis.pipeline(transaction=True).get(MOMENT).time().execute())
         except Unavailable:

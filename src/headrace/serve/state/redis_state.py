@@ -11,6 +11,7 @@ Cost: some round trips a request; O(log events + events read) in Redis.
 import json
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from headrace.serve.state.layered import TIMES, Arrival, LayeredState
 from headrace.serve.state.moments import Moments
 from headrace.serve.state.redis_arrivals import RedisArrivals, Row, row_of
 from headrace.serve.state.redis_lease import Lease
+from headrace.serve.state.redis_look import Looks
 from headrace.serve.state.redis_moments import RedisMoments
 from headrace.serve.state.redis_rows import RowsWaiting
 from headrace.serve.state.redis_scripts import APPEND, ARRIVALS, ARRIVED, ERASED, FILLED, FORGET, MOMENT, PENDING, SEEN, USER
@@ -44,6 +46,7 @@ class RedisState(LayeredState):
 
     def __init__(self, folder: Path, log: Log, key: str, settings: ServeConfig, *, sole: bool = True):
         self.server, self._gone = RedisServer(settings), set[bytes]()
+        self.looks = Looks(self.server)
         self.lease = Lease(self.server, folder, _LEASE * settings.rotate_s + _LATE_S, wanted=settings.writes_log)
         self._append_script: Any = self.server.client.register_script(APPEND)
         self._forget_script: Any = self.server.client.register_script(FORGET)
@@ -62,12 +65,12 @@ class RedisState(LayeredState):
             raise ConfigError(f"{self.folder}: {says}")
         with self.writing() as writing:  # another time with LMDB reads the files anew
             writing.put(b"tables", b"redis", db=self.tables["facts"])
-        self.rows, self.arrivals = RowsWaiting(self, self.lease, PENDING, "events"), RedisArrivals(self.server)
+        self.rows, self.arrivals = RowsWaiting(self, self.lease, PENDING, "events"), RedisArrivals(self.server, self.looks)
         self._gone.update(self.server.ask(lambda redis: redis.smembers(ERASED)))
         self.stale = not self.server.ask(lambda redis: redis.sismember(FILLED, self.lease.folder))
 
     def _moments(self, now_us: Callable[[], int] | None) -> Moments:
-        return RedisMoments(self.server, now_us)
+        return RedisMoments(self.server, self.looks, now_us)
 
     def rebuild(self, served: Iterable[pl.DataFrame]) -> None:
         """An empty Redis is filled from the files that this server has. Beside another build nothing has to be done."""
@@ -77,6 +80,12 @@ class RedisState(LayeredState):
                     self._sent(some, pending=False)
             self.server.ask(lambda redis: redis.sadd(FILLED, self.lease.folder))
         self.stale = False
+
+    def looking(self, user_id: str, request_id: str) -> AbstractContextManager[None]:
+        return self.looks.at(user_id, request_id)
+
+    def look_again(self) -> None:
+        self.looks.items_again()
 
     def _receive_all(self, held: Sequence[pl.DataFrame]) -> list[Bool]:
         if sum(map(len, held)) > _MANY:
@@ -169,6 +178,9 @@ class RedisState(LayeredState):
         return self._among(SEEN, event_ids) | self.known.holds(event_ids)
 
     def erased(self, users: Sequence[str]) -> Bool:
+        look = self.looks.mine
+        if look is not None and list(users) == [look.user_id]:
+            return np.array([look.erased])
         try:
             return self._among(ERASED, users)
         except Unavailable:
@@ -181,8 +193,9 @@ class RedisState(LayeredState):
 
     @property
     def erasures(self) -> int:
+        look = self.looks.mine
         try:
-            count = int(self.server.ask(lambda redis: redis.scard(ERASED)))
+            count = int(self.server.ask(lambda redis: redis.scard(ERASED))) if look is None else look.erasures
             if count != len(self._gone):
                 self._gone.update(self.server.ask(lambda redis: redis.smembers(ERASED)))
         except Unavailable:

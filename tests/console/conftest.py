@@ -10,7 +10,7 @@ import pytest
 from headrace.artifacts.at_work import at_work
 from headrace.cascade.run import build
 from tests.console.browser import CHROMIUM, FLAGS
-from tests.serve.console.hostile import TITLE, USER, keep_answers, user, write_hostile_shop
+from tests.serve.console.hostile import SCRIPT, TITLE, USER, keep_answers, keep_labels, user, write_hostile_shop
 
 HEADRACE = Path(sys.executable).parent / "headrace"
 
@@ -32,6 +32,8 @@ def base(browser, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("browsed")
     build(write_hostile_shop(folder), folder / "run", name="shop")
     keep_answers(folder / "run" / "store" / "answers.sqlite")
+    keep_labels(folder / "run", "moods", ["good", SCRIPT, "good", None])
+    keep_labels(folder / "run", "again", ["good", SCRIPT, SCRIPT, "good"])
     at_work(folder / "run" / "store")(f"rank {TITLE}", 3, 12, "loss 0.512")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -1,15 +1,19 @@
 """The console as people meet it: in Chromium, by keyboard, on a phone, in the dark, and with JavaScript off."""
 
+import json
 from urllib.parse import urlencode
 
 import pytest
 
 from headrace.serve.console.pages import PAGES
 from tests.console.browser import PHONE, opened
-from tests.serve.console.hostile import PREFERENCE, TITLE, USER
+from tests.serve.console.hostile import PREFERENCE, TITLE, USER, user
 
 EXPLORED = f"/console/explorer?{urlencode({'user': USER, 'preference': PREFERENCE, 'seed': 'x'})}"
-PATHS = {"overview" if not one.LINK.path else one.LINK.path[1:]: one.LINK.url for one in PAGES} | {"explored": EXPLORED}
+PATHS = {"overview" if not one.LINK.path else one.LINK.path[1:]: one.LINK.url for one in PAGES} | {
+    "explored": EXPLORED,
+    "api": "/docs",
+}
 
 
 @pytest.mark.parametrize("name", PATHS)
@@ -106,6 +110,33 @@ def test_without_scripts_everything_can_be_read(browser, base, name):
             one.locator("summary").click()
             assert one.locator("td").first.is_visible()
         assert seen.elsewhere == []
+
+
+def test_a_request_is_sent_from_the_api_s_page(browser, base):
+    """With a key that is kept in the page, which is not asked for here; nobody else is asked for anything."""
+    with opened(browser, base) as seen:
+        page = seen.go("/docs")
+        assert page.locator("details.route").count() >= 15
+        page.locator("#secret").fill("hr_key")
+        page.get_by_role("button", name="Authorize").click()
+        assert "_key" in page.locator("#authorized").inner_text()
+        form = page.locator("form.try[data-path='/v1/recommend']")
+        form.locator("textarea").fill(f'{{"user_id": {json.dumps(user(1))}}}')
+        with page.expect_request("**/v1/recommend") as asked:
+            form.get_by_role("button", name="Send").click()
+        assert asked.value.headers["authorization"] == "Bearer hr_key"
+        form.locator(".answered pre").wait_for()
+        assert form.locator(".answered .tag").inner_text() == "200"
+        assert "propensity" in form.locator(".answered pre").inner_text()
+        folded = page.locator("details[data-route='GET /v1/items/{item_id}']")
+        page.evaluate("id => { location.hash = encodeURIComponent(id); }", folded.get_attribute("id"))
+        page.wait_for_function("id => document.getElementById(id).open", arg=folded.get_attribute("id"))
+        folded.locator("form.try input").fill("p1/none")
+        folded.get_by_role("button", name="Send").click()
+        folded.locator(".answered pre").wait_for()
+        assert folded.locator(".answered .tag").inner_text() == "404"
+        assert seen.elsewhere == []
+        assert [one for one in seen.said if "404" not in one] == []
 
 
 def test_markup_in_titles_is_text(browser, base):

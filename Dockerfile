@@ -25,4 +25,5 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8765/readyz', timeout=2)"]
 ENTRYPOINT ["headrace"]
+# for more than one core: add "--workers", "4"
 CMD ["serve", "/runs/live", "--host", "0.0.0.0", "--log-format", "json"]

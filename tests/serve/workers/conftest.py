@@ -15,5 +15,4 @@ def several(made_wheel, tmp_path_factory):  # noqa: F811
     made = Several(with_settings(run, **settings), 2, folder / "stderr")
     yield made
     made.process.kill()
-    made.process.wait()
-    made.process.stdout.close()
+    made.process.communicate()

@@ -76,7 +76,8 @@ class Several:
 
     def ask(self, pid: int, method: str, path: str, **more: Any) -> httpx.Response:
         with self.to(pid) as client:
-            return client.request(method, path, **more)
+            answer: httpx.Response = client.request(method, path, **more)
+            return answer
 
     def page(self, pid: int, user: str, **more: Any) -> dict[str, Any]:
         answer = self.ask(pid, "POST", "/v1/recommend", json={"user_id": user, **more})

@@ -26,7 +26,8 @@ class Traffic:
 
     def __init__(self, url, name):
         self.url, self.name = url, name
-        self.stop, self.kept, self.failed, self.cut, self.pages = threading.Event(), [], [], [], Counter()
+        self.stop, self.kept, self.failed, self.cut = threading.Event(), [], [], []
+        self.pages = Counter[str]()
 
     def visit(self, who):
         turn = 0
@@ -146,7 +147,7 @@ def test_a_killed_worker_loses_nothing_and_comes_back(several):
     assert f"(process {killed}) was ended by SIGKILL; it is started again in 0 s" in several.log.read_text()
 
 
-def test_both_go_from_one_generation_to_the_next_and_neither_to_a_corrupt_one(several):
+def test_both_go_from_one_generation_to_the_next_and_neither_to_a_corrupt_one(several, monkeypatch):
     ledger = Generations(several.run)
 
     def answering(pid):
@@ -157,11 +158,11 @@ def test_both_go_from_one_generation_to_the_next_and_neither_to_a_corrupt_one(se
         until(lambda: {answering(pid) for pid in several.pids} == {ledger.get(2).key})
         ledger.promote(1, "worse")
         until(lambda: {answering(pid) for pid in several.pids} == {ledger.get(1).key})
-        ranker = ledger.store.find("generation", ledger.get(3).key).manifest.parents["rank"]
+        ranker = ledger.store.find("generation", ledger.get(3).key).manifest.parents["rank"]  # type: ignore[union-attr]
         path = next(iter(several.run.glob(f"store/*/{ranker}/**/*.safetensors")))
         whole = path.read_bytes()
         path.write_bytes(whole[: len(whole) // 2])
-        ledger.check = lambda _: None  # type: ignore[method-assign]
+        monkeypatch.setattr(ledger, "check", lambda _: None)
         ledger.promote(3, "half copied")
 
         def refused(pid):

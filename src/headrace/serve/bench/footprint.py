@@ -33,8 +33,8 @@ def footprint(pid: int) -> Footprint:
     pids = [pid, *below(pid)]
     found = [one for one in map(_of, pids) if one is not None]
     rss, pss, private, files, ran_s, waited_s = (sum(column) for column in zip(*found, strict=True)) if found else [0.0] * 6
-    weights = [round(kb / 1024, 1) for kb in (rss, pss, private)]
-    return Footprint(len(found), *weights, int(files), round(ran_s, 3), round(waited_s, 3))
+    rss_mb, pss_mb, private_mb = (round(kb / 1024, 1) for kb in (rss, pss, private))
+    return Footprint(len(found), rss_mb, pss_mb, private_mb, int(files), round(ran_s, 3), round(waited_s, 3))
 
 
 def below(pid: int) -> list[int]:

@@ -22,11 +22,12 @@ class Graph:
     """reused, made: which stages were found and which were worked out, by kind and name, each once, in order.
 
     read_only: what is not there is an error. Who serves a build must not train in its stead. Else what is under way is told
-    in the store's `.progress`, beside `progress`.
+    in the store's `.progress`, beside `progress`. as_built: a log is also found as it was before users were erased: for a server,
+    which knows them as nobody.
     """
 
-    def __init__(self, store: Store, progress: Progress = silent, *, read_only: bool = False):
-        self.store, self.read_only = store, read_only
+    def __init__(self, store: Store, progress: Progress = silent, *, read_only: bool = False, as_built: bool = False):
+        self.store, self.read_only, self.as_built = store, read_only, as_built
         self._at_work = None if read_only else at_work(store.root)
         self.progress = both(self._at_work, progress) if self._at_work else progress
         self.reused: list[str] = []

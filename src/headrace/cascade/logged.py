@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from headrace.artifacts.arrays import load_arrays, save_arrays
-from headrace.artifacts.store import Artifact, Draft
+from headrace.artifacts.store import Artifact, Draft, key_of
 from headrace.build.graph import Graph
 from headrace.cascade.foundation_section import NEED, need_foundation
 from headrace.cascade.ids_section import need_item_vectors
@@ -48,13 +48,15 @@ class Logged:
     @cached_property
     def tables(self) -> Artifact:
         """The log as contract tables, bad rows set aside."""
-        plan = self.plan
-        config = {
-            "data": as_dict(plan.data),
-            "kinds": {n: as_dict(k) for n, k in plan.kinds.items()},
-            "files": {name: files for name, files in self.sources.items() if name != NEED},
-            "erased": digest(sorted(self._erased())),  # an erasure makes a new key, so all is made anew without the user
-        }
+        plan, erased = self.plan, self._erased()
+
+        def config(without: Sequence[str]) -> Mapping[str, Any]:
+            return {
+                "data": as_dict(plan.data),
+                "kinds": {n: as_dict(k) for n, k in plan.kinds.items()},
+                "files": {name: files for name, files in self.sources.items() if name != NEED},
+                "erased": digest(sorted(without)),  # an erasure makes a new key, so all is made anew without the user
+            }
 
         def make(draft: Draft) -> None:
             self.graph.progress("import", 0, 1)
@@ -65,7 +67,11 @@ class Logged:
             draft.metrics = summary.as_dict()
             self.graph.progress("import", 1, 1)
 
-        return self.graph.stage("tables", make, config=config, personal=True)
+        if self.graph.as_built:
+            there = {one.key for one in self.graph.store.manifests() if one.kind == "tables"}
+            before = (erased[:count] for count in range(len(erased), -1, -1)) if there else iter(())
+            erased = next((one for one in before if key_of("tables", config(one), {}, 1) in there), erased)
+        return self.graph.stage("tables", make, config=config(erased), personal=True)
 
     @property
     def set_aside(self) -> dict[str, int]:

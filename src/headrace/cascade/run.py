@@ -73,10 +73,10 @@ def build(toml: Path, folder: Path, *, name: str, progress: Progress = silent) -
     return Built(measured, user, page, pipeline.graph.made, pipeline.graph.reused)
 
 
-def open_run(folder: Path, *, read_only: bool = True) -> Pipeline:
+def open_run(folder: Path, *, read_only: bool = True, as_built: bool = False) -> Pipeline:
     """The pipeline of a finished build, every stage found in its store; one that is not there is an error that names it.
 
-    read_only=False: it is worked out instead, as `headrace build` would.
+    read_only=False: it is worked out instead, as `headrace build` would. as_built: see `Graph`.
     """
     path = folder / "plan.json"
     if not path.is_file():
@@ -84,7 +84,7 @@ def open_run(folder: Path, *, read_only: bool = True) -> Pipeline:
         raise ConfigError(f"{folder}: no build is there (it has no plan.json).{close} Make one: headrace build shop.toml.")
     kept = json.loads(path.read_text())
     plan = plan_from(kept["toml"], where=kept["where"], folder=Path(kept["folder"]))
-    return Pipeline(plan, Graph(Store(folder / "store"), read_only=read_only), kept["sources"])
+    return Pipeline(plan, Graph(Store(folder / "store"), read_only=read_only, as_built=as_built), kept["sources"])
 
 
 def recommend(

@@ -76,7 +76,7 @@ def _traffic(folder: Path, shares: dict[str, float], seed: int) -> "Traffic":
     from headrace.flywheel.opened import open_live
     from headrace.serve.bench.traffic import Traffic
 
-    log = open_live(folder).log
+    log = open_live(folder, as_built=True).log
     kind = next((name for name, one in log.kinds.items() if one.polarity == "positive"), None)
     return Traffic(log.users.ids.to_list(), log.items.ids.to_list(), kind, shares, seed)
 

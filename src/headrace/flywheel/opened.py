@@ -63,24 +63,28 @@ def record(values: Mapping[str, Any], where: str, folder: Path) -> dict[str, Any
 
 
 def pipeline_of(
-    kept: Mapping[str, Any], store: Path, progress: Progress = silent, *, read_only: bool = False, kind: type[Pipeline] = Pipeline
-) -> Pipeline:
-    """read_only: a stage that is not in the store is an error. kind: of pipeline (see `drill`)."""
+    kept: Mapping[str, Any], store: Path, progress: Progress = silent, *, read_only: bool = False, as_built: bool = False,
+    kind: type[Pipeline] = Pipeline,
+) -> Pipeline:  # fmt: skip
+    """read_only: a stage that is not in the store is an error. as_built: see `Graph`. kind: of pipeline (see `drill`)."""
     plan = plan_from(kept["toml"], where=kept["where"], folder=Path(kept["folder"]))
-    return kind(plan, Graph(Store(store), progress, read_only=read_only), kept["sources"])
+    return kind(plan, Graph(Store(store), progress, read_only=read_only, as_built=as_built), kept["sources"])
 
 
-def opened(run: Path, generation: Generation) -> Opened:
+def opened(run: Path, generation: Generation, *, as_built: bool = False) -> Opened:
     """As it stands in the store; nothing is made."""
-    return Opened(f"generation {generation.number}", pipeline_of(generation.plan, run / "store", read_only=True))
+    pipeline = pipeline_of(generation.plan, run / "store", read_only=True, as_built=as_built)
+    return Opened(f"generation {generation.number}", pipeline)
 
 
-def open_live(run: Path) -> Pipeline:
-    """What a server of this folder answers with: the live generation of a flywheel, or else the build that lies there."""
+def open_live(run: Path, *, as_built: bool = False) -> Pipeline:
+    """What a server of this folder answers with: the live generation of a flywheel, or else the build that lies there.
+
+    as_built: users who were erased since do not make it another one; who answers them has to know them as nobody."""
     ledger = Generations(run)
     live = ledger.live
     if live is not None:
-        return opened(run, live).pipeline
+        return opened(run, live, as_built=as_built).pipeline
     if ledger.all():
         raise ConfigError(f"{run}: it has generations and none is live. Choose one: headrace promote {run} 1.")
-    return open_run(run)
+    return open_run(run, as_built=as_built)

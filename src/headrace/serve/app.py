@@ -45,7 +45,7 @@ def open_service(
     **other: Any,
 ) -> Service:  # fmt: skip
     """folder: of a finished build; what is served is logged in its `served`. other: keys that are not as the settings say."""
-    pipeline = open_live(folder)
+    pipeline = open_live(folder, as_built=True)
     return Service(pipeline, folder / "served", replace(settings or pipeline.plan.serve, **other), now_us, seat=seat)
 
 

@@ -113,6 +113,6 @@ def test_over_http_and_then_the_run_has_to_be_built_again(own_run):
     for verb in (["serve", "--port", "0"], ["recommend", "c8"], ["explain", "c8"]):
         refused = subprocess.run([HEADRACE, verb[0], own_run, *verb[1:]], capture_output=True, text=True, timeout=60)
         assert refused.returncode == 2
-        assert "tables is not there" in refused.stderr
+        assert " is not there" in refused.stderr
         assert "Run headrace build again" in refused.stderr
         assert len(refused.stderr.splitlines()) == 1

@@ -178,7 +178,7 @@ class Live:
     def _rebuilt(self) -> str:
         """A build without a ledger, built again in its folder."""
         try:
-            if open_run(self.run).generation.key == self.current.generation:
+            if open_run(self.run, as_built=True).generation.key == self.current.generation:
                 return "the build is as it was"
             opened = self.open.rebuilt()
         except HeadraceError as error:

@@ -16,10 +16,10 @@ _WARMED = 20
 def open_beside(run: Path, generation: Generation | None, first: Service) -> Service:
     """generation: None of a build without a ledger. It fails where a byte is not what was written, or where it can't answer."""
     if generation is None:
-        pipeline = open_run(run)
+        pipeline = open_run(run, as_built=True)
     else:
         Generations(run).check(generation)
-        pipeline = opened(run, generation).pipeline
+        pipeline = opened(run, generation, as_built=True).pipeline
     made = Service(pipeline, first.root, beside=first)
     try:
         warm(made)

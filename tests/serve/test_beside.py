@@ -87,6 +87,41 @@ def test_what_all_that_stay_open_have_read_is_taken_out(state, logs, later, tabl
     again.close()
 
 
+def test_killed_before_it_took_out_what_nobody_needs_it_left_nothing_wrong(state, logs, later, tables, tmp_path, monkeypatch):
+    state.append(later)
+    second = state.beside(logs[1], "1")
+    second.rebuild([later])
+    with monkeypatch.context() as killed:
+        killed.setattr(LayeredState, "_prune", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            state.close()
+    knows_all(second, tables)
+    second.close()
+    again = LayeredState(tmp_path / "state", logs[0], "0", map_gb=0.1)
+    assert again.stale, "while it was closed, what it lacks may have come in"
+    again.rebuild([])
+    again.close()
+    again = LayeredState(tmp_path / "state", logs[0], "0", map_gb=0.1)
+    assert not again.stale
+    knows_all(again, tables)
+    again.close()
+
+
+def test_one_that_is_open_twice_is_whole_until_both_are_closed(state, logs, later, tables):
+    state.append(later)
+    same = state.beside(logs[0], "0")
+    assert not same.stale
+    second = state.beside(logs[1], "1")
+    assert second.stale
+    second.rebuild([])
+    state.close()
+    assert above(second) == len(later)
+    knows_all(same, tables)
+    same.close()
+    assert above(second) == len(later) - held(second, later)
+    assert second.beside(logs[0], "0").stale
+
+
 def test_gone_back_to_a_build_gets_back_what_was_taken_out(state, logs, later, tables):
     state.append(later)
     keys, _ = state.pending()

@@ -84,6 +84,23 @@ def test_what_came_in_later_has_no_say_in_an_answer_worked_out_again(tmp_path):
     state.close()
 
 
+def test_who_lags_behind_what_is_kept_in_order_reads_all_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr("headrace.serve.state.upper.ARRIVALS", 5)
+    state, log = layered(tmp_path, [("u1", "i1", 5)])
+    counting, at = OnlineCounting(state, log.counts), np.array([9 * DAY_US])
+    for number, several in enumerate((5, 6, 1, 0, 30)):
+        state.append(frame([("u1", "i1", 100 * number + n) for n in range(10, 10 + several)]))
+        arrived = state.arrived
+        anew = state.newer(arrived - several)[1] is None
+        assert anew == (several > 5)
+        found = counting.of(["u1"])
+        assert found.users.count(np.array(found.asked), at[0], 30).tolist() == [arrived]
+        assert found.items.count(log.items.encode(["i1"]).astype(np.int64), at[0], 30).tolist() == [arrived]
+    with state.reading() as reading:
+        assert reading.stat(state.tables["arrived"])["entries"] == 5
+    state.close()
+
+
 def test_an_erased_user_is_counted_no_more(tmp_path):
     state, log = layered(tmp_path, [("u1", "i1", 5)])
     counting, at = OnlineCounting(state, log.counts), np.array([9])

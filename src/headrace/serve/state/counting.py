@@ -26,7 +26,7 @@ class OnlineCounting:
 
     def __init__(self, state: LayeredState, below: Counts):
         self.state, self.below, self._following = state, below, Lock()
-        self._read_all()
+        self._times, self._arrived = self._read_all()
 
     def of(self, users: Sequence[str | None]) -> RecentCounts:
         """As requests of these users ask; None is nobody."""
@@ -40,16 +40,17 @@ class OnlineCounting:
     def _follow(self) -> None:
         arrived, came = self.state.newer(self._arrived)
         if came is None:
-            self._read_all()
+            self._times, self._arrived = self._read_all()
         else:
             _add(self._times, came)
             self._arrived = arrived  # last, so that who asks meanwhile waits for it
 
-    def _read_all(self) -> None:
+    def _read_all(self) -> tuple[tuple[RecentTimes, RecentTimes], int]:
+        """Of users and of items, and how many had come in by then."""
         arrived, came = self.state.newer()
         times = RecentTimes(), RecentTimes()
         _add(times, came or ())
-        self._times, self._arrived = times, arrived  # of users and of items
+        return times, arrived
 
 
 def _add(times: tuple[RecentTimes, RecentTimes], came: Iterable[Arrival]) -> None:

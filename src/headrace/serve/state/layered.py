@@ -170,8 +170,7 @@ class LayeredState(Database):
         None: so many came since that they are not kept in order. All have to be read.
         """
         reading = self.reading()
-        rows = self.upper.all(reading) if since is None else self.upper.since(reading, since)
-        lots = rows if since is None or rows is None else [rows]
+        lots = self.upper.all(reading) if since is None else self.upper.since(reading, since)
         return self.upper.arrived(reading), None if lots is None else self._newer(reading, lots)
 
     def _newer(self, now: Any, lots: Iterable[Rows]) -> Iterator[Arrival]:

@@ -107,13 +107,13 @@ class UpperLayer:
         found = reading.get(_ARRIVED, db=self._facts)
         return _NUMBER.unpack(found)[0] if found else 0
 
-    def since(self, reading: Any, number: int) -> Rows | None:
+    def since(self, reading: Any, number: int) -> list[Rows] | None:
         """Those that came in after the first so many, and are still there. None: more came than are kept."""
         if self.arrived(reading) - number > ARRIVALS:
             return None
         cursor = reading.cursor(self._arrived)
         keys = [key for _, key in cursor] if cursor.set_range(_NUMBER.pack(number)) else []
-        return Rows.of(reading.cursor(self._newer).getmulti(keys))
+        return [Rows.of(reading.cursor(self._newer).getmulti(keys))]
 
     def _before(self, reading: Any, user: str, at_us: int) -> Any:
         """A cursor on the user's newest row before the moment, or on another user's; None if nobody has one."""

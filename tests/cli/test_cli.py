@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+import headrace as headrace_package
 from tests.cascade.shop import write_shop
 
 HEADRACE = Path(sys.executable).parent / "headrace"
@@ -19,6 +20,11 @@ VERBS = [
 
 def headrace(*words, cwd=None):
     return subprocess.run([HEADRACE, *words], cwd=cwd, capture_output=True, text=True, env={**os.environ, "COLUMNS": "160"})
+
+
+def test_it_says_its_version_and_nothing_else():
+    ran = headrace("--version")
+    assert (ran.returncode, ran.stdout.strip(), ran.stderr) == (0, headrace_package.__version__, "")
 
 
 def test_help_teaches():

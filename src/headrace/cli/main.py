@@ -67,16 +67,21 @@ Out = Annotated[
 ]
 
 
-@app.callback()
-def settings(
-    debug: Annotated[bool, typer.Option(help="Show tracebacks and the log of every stage.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
-) -> None:
-    if version:
+def _print_version(asked: bool) -> None:
+    if asked:
         from headrace import __version__
 
         typer.echo(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def settings(
+    debug: Annotated[bool, typer.Option(help="Show tracebacks and the log of every stage.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
     if debug:
         os.environ["HEADRACE_DEBUG"] = "1"
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
@@ -238,7 +243,7 @@ def serve(
     shadow: Annotated[str | None, typer.Option(help="A generation that answers silently too: its number, or latest.")] = None,
     redis: Annotated[str | None, typer.Option(help="URL of the Redis that several servers share as their state.")] = None,
     redis_password_file: Annotated[Path | None, typer.Option(help="Holds its password; else HEADRACE_REDIS_PASSWORD.")] = None,
-    log_events: Annotated[bool | None, typer.Option(help="Of those who share a Redis, one writes the event log.")] = None,
+    log_events: Annotated[bool | None, typer.Option(help="Whether it may write the event log over Redis, as one does.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that answer; about one a core.")] = None,
 ) -> None:
     """Answer over HTTP; the API's own pages are at /docs. It follows the run's promotions and rollbacks.

@@ -9,6 +9,8 @@ from fastapi.testclient import TestClient
 
 from headrace.contracts.serving import GuardrailConfig
 from headrace.serve.app import create_app
+from headrace.serve.live.guardrails import Tripped
+from headrace.serve.workers.duty import Duty
 from tests.serve.live.conftest import quick
 
 
@@ -74,3 +76,31 @@ def test_the_one_to_go_back_to_is_kept_while_guardrails_watch(wheel, ledger, win
         client.post("/v1/generations/reload")
         until(lambda: len(live.open.by_key) == (2 if window_s else 1))
         assert client.get("/v1/generations").json()["generations"][0]["status"] == ("open" if window_s else "closed")
+
+
+class Alarm:
+    """A watch that has tripped."""
+
+    number, over = 2, False
+
+    def tripped(self):
+        return Tripped("errors", "all failed")
+
+
+def test_of_several_processes_the_one_with_the_duty_rolls_back(live, ledger):
+    ledger.promote(2, "")
+    assert live.reload() == "generation 2 answers"
+    mine = live.current.shared.duty
+    mine.close()
+    other = Duty(mine.path)
+    assert other.mine
+    live.current.shared.duty = Duty(mine.path)
+    live.watch = Alarm()
+    live._look()
+    assert ledger.live_number == live.number == 2
+    assert live.watch is not None, "it goes on: the other one may die"
+    other.close()
+    live._look()
+    assert [move.what for move in ledger.moves] == ["promote", "promote", "rollback"]
+    assert live.number == 1
+    assert live.watch is None

@@ -43,8 +43,8 @@ class Received:
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:
-    """known: the generation was built with it. recommendable: now; an item that is not known is from the next build on.
-    searchable: by what a search finds it.
+    """known: the generation was built with it. recommendable: now; an item that is not known is where its text is like a known
+    one's, else from the next build on. searchable: by what a search finds it.
     """
 
     item_id: str

@@ -35,8 +35,8 @@ Items = Annotated[
 
 
 class Placed(BaseModel):
-    """known: the generation was built with it. recommendable: now; an item that is not known is from the next build on.
-    searchable: by what a search finds it."""
+    """known: the generation was built with it. recommendable: now; an item that is not known is where its text is like a known
+    one's, else from the next build on. searchable: by what a search finds it."""
 
     item_id: str
     changed: bool

@@ -10,7 +10,7 @@ Vectors and kin of 2 × `MOST` texts are kept in memory, some 1 to 2 kB each. Co
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -52,9 +52,10 @@ class Kin:
 
 @dataclass(frozen=True, eq=False)
 class _Party:
-    """Who came, and page and steering of a cascade that know them."""
+    """Who came, by number and by id, and page and steering of a cascade that know them."""
 
     newcomers: Newcomers
+    ids: Mapping[str, int]
     page: Any
     steering: Any
 
@@ -72,7 +73,7 @@ class NewItems:
         """They become the cascade's, for this request. now: and may be shown now. personal: what the user had is looked at."""
         if not self.most or not self.shelf.since:
             return
-        party = self._of_moment(asked.at_us)
+        party = self.of_moment(asked.at_us)
         if party is None:
             return
         numbers, shelf = party.newcomers.numbers, self.shelf
@@ -83,8 +84,7 @@ class NewItems:
                 may = may & shelf.found(NOTHING)[numbers]
         out = [shelf.numbers.get(one, 0) for one in asked.excluded]
         if personal and not cascade.seen_items:
-            ids = shelf.names.ids
-            out += had(self.state, asked.user_id, asked.at_us, {ids[number]: number for number in numbers.tolist()})
+            out += had(self.state, asked.user_id, asked.at_us, party.ids)
         may = may & ~np.isin(numbers, out)
         if may.any():
             cascade.newcomers = replace(party.newcomers, may=may)
@@ -109,7 +109,7 @@ class NewItems:
         """What would make the first answer wait."""
         self.shelf.refresh()
         if self.most and self.shelf.since:
-            self._of_moment(2**62)
+            self.of_moment(2**62)
 
     def kin_of(self, texts: Sequence[str]) -> list[Kin]:
         with self._lock:
@@ -122,7 +122,7 @@ class NewItems:
                 self._kin.popitem(last=False)
         return found
 
-    def _of_moment(self, at_us: int) -> _Party | None:
+    def of_moment(self, at_us: int) -> _Party | None:
         shelf = self.shelf
         with self._lock, shelf.lock:
             moved_us = shelf.moved_us
@@ -153,7 +153,7 @@ class NewItems:
         steering = self.cascade.steering
         if steering is not None and vectors is not None:
             steering = steering.over(Beyond(steering.vectors, numbers, vectors))
-        return _Party(newcomers, page, steering)
+        return _Party(newcomers, {item_id: number for (number, item_id, _), _ in some}, page, steering)
 
     def _categories(self, named: Sequence[Sequence[str]]) -> Int32:
         """[n, W]."""

@@ -11,5 +11,5 @@ from headrace.serve.state.layered import LayeredState
 def had(state: LayeredState, user_id: str, at_us: int, items: Mapping[str, int]) -> list[int]:
     """items: numbers by id. Of these the ones that the user had before the moment, as `history` reads what the log knows."""
     view = copy.copy(state)
-    view.items = dict(items)
+    view.items = items  # type: ignore[assignment]
     return [number for number, _ in view._above([user_id], np.array([at_us]), None)[0]]

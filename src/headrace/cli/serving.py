@@ -67,11 +67,6 @@ def _supervise(
     from headrace.serve.workers.sockets import held, port_of
     from headrace.serve.workers.supervisor import Supervisor
 
-    if settings.state == "redis":
-        raise ConfigError(
-            f"--workers {settings.workers} with --redis: the processes of one server share its own files, and who writes the "
-            "event log is not settled among them in Redis. Start several servers on that Redis instead, or leave --redis out."
-        )
     sockets = held(host, port)
     port = port_of(sockets)
     supervisor = Supervisor(

@@ -34,6 +34,8 @@ class Metrics:
         self._degraded = self.counter("degraded_total", "Answers that a stage was left out of for want of time", "stage")
         self._states = self.counter("user_states_total", "Users' states by where a scorer had them from", "stage", "outcome")
         self._unnoted = self.counter("unnoted_total", "Times that what came lately could not be kept: the disk is full")
+        self._writes = self.gauge("writes_log", "Over Redis: whether this server has the lease to write files")
+        self._waiting = self.gauge("rows_waiting", "Over Redis: rows of events that are in no file yet")
         self._of_stage: dict[str, Callable[[float], None]] = {}
         self._stages = self.histogram("stage_seconds", "Time an answer takes, by stage", "stage", _BOUNDS_S)
         self._serving, self._served = self.gauge("generation", "The generation that answers", "generation"), ""
@@ -77,6 +79,11 @@ class Metrics:
     def degraded(self, stages: Iterable[str]) -> None:
         for one in stages:
             self._degraded.labels(one).inc()
+
+    def rows(self, writes: bool, waiting: int) -> None:
+        """Of a server beside others on one Redis: whether it writes files, and how many rows of events wait for one."""
+        self._writes.set(writes)
+        self._waiting.set(waiting)
 
     def unnoted(self) -> None:
         self._unnoted.inc()

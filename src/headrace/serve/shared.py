@@ -28,7 +28,7 @@ class Shared:
         seat: Seat,
     ):
         self.root, self.settings, self.metrics, self.seat = root, settings, metrics, seat
-        self.moments = state.timed(now_us)
+        self.state, self.moments = state, state.timed(now_us)
         lately = root / "lately"
         self.lately = Lately(emptied(lately) if seat.alone else lately, metrics.unnoted)
         self.recent, self.tallies = open_recent(state, self.lately, settings), dict[str, Tally]()
@@ -36,12 +36,17 @@ class Shared:
         self.duty = Duty(root / "duty.lock")
         self.event_log = EventLog(
             root, state, sync_s=settings.sync_s, rotate_s=settings.rotate_s, beside=lambda: self.catalogue.write_items(root),
-            mine=lambda: self.duty.mine,
+            mine=lambda: self.duty.mine, after=self._tell_rows,
         )  # fmt: skip
         self.impressions = ImpressionLog(
             root, share=settings.unshown_share, waiting=settings.queue, rotate_s=settings.rotate_s, count=metrics.impressions,
             erased=state.erased, seat=seat,
         )  # fmt: skip
+
+    def _tell_rows(self) -> None:
+        told = self.state.rows_told()
+        if told is not None:
+            self.metrics.rows(*told)
 
     def now_us(self) -> int:
         """Of a request: an event is either before it or after it."""

@@ -214,3 +214,13 @@ def test_rows_that_a_redis_brings_back_are_not_written_again(started):
     one.receives("c")
     one.log.write()
     assert one.written == ["a", "b", "c"]
+
+
+def test_who_writes_and_how_many_rows_wait_is_told(started):
+    one, other = started("one"), started("other")
+    one.receives("a")
+    assert one.state.rows_told() == (False, 1), "nobody has written yet"
+    one.log.write()
+    other.receives("b")
+    other.log.write()
+    assert (one.state.rows_told(), other.state.rows_told()) == ((True, 1), (False, 1))

@@ -25,14 +25,14 @@ log = logging.getLogger(__name__)
 
 class EventLog:
     """root: of the served logs. A thread syncs the state every sync_s and writes what waits every rotate_s. beside: writes what
-    waits beside events. mine: whether writing is this process's duty."""
+    waits beside events. mine: whether writing is this process's duty. after: called at each rotation, whose ever the duty is."""
 
     def __init__(
         self, root: Path, state: LayeredState, *, sync_s: float, rotate_s: float, beside: Callable[[], object] = lambda: None,
-        mine: Callable[[], bool] = lambda: True,
+        mine: Callable[[], bool] = lambda: True, after: Callable[[], object] = lambda: None,
     ):  # fmt: skip
         self.root, self.state, self._sync_s, self._rotate_s = root, state, sync_s, rotate_s
-        self.beside, self._mine = beside, mine
+        self.beside, self._mine, self._after = beside, mine, after
         self._stop, self._writing = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._run, name="event log", daemon=True)
         self._thread.start()
@@ -69,6 +69,7 @@ class EventLog:
                     due_s = time.monotonic() + self._rotate_s
                     if self._mine():
                         self.write()
+                    self._after()
             except Unavailable as error:
                 log.warning("%s: rows wait in Redis (%s)", self.root, error)
             except (OSError, ArtifactError, Full):  # a full disk: what waits stays where it is, and is tried again

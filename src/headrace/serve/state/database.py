@@ -165,6 +165,10 @@ class Database:
     def look_again(self) -> None:
         """Which items changed is asked anew: the page is made."""
 
+    def rows_told(self) -> tuple[bool, int] | None:
+        """Whether this server is the one that writes files, and how many rows wait; None where it has no others beside it."""
+        return None
+
     def settle(self, folder: Path) -> None:
         """Before files of rows that wait are written there: what was left of some is done with."""
 

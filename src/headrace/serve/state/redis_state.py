@@ -216,6 +216,12 @@ class RedisState(LayeredState):
         keys, rows = self.rows.oldest(limit)
         return keys, self._frame(map(_row, rows))
 
+    def rows_told(self) -> tuple[bool, int] | None:
+        try:
+            return bool(self.lease.term), self.rows.count()
+        except Unavailable:
+            return None
+
     def settle(self, folder: Path) -> None:
         for path in self.rows.settle(folder):
             users = pl.read_parquet(path, columns=["user_id"])["user_id"].unique()

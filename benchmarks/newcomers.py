@@ -6,9 +6,9 @@
 A tenth of the items, by a hash of their ids, is taken out of the first 80% of the events and out of the items table; a generation
 is built of what is left, in FOLDER/NAME/run where it is not there yet, and the others are put. Of everybody with events in the
 last 20% six moments are asked: the history is what came before, and right is what is among the 20 events after. The same requests
-with newcomers off and with 1 to 3 slots; "random" is the chance that a newcomer drawn evenly in the same slot is right. Differences
-are per request, with 1.96 standard errors; the requests of a person are not independent. The thread's CPU time of an answer is
-measured with 0, 100 and 10,000 made-up newcomers.
+with newcomers off and with 1 to 3 slots; "random" is the chance that a newcomer drawn evenly in the same slot is right.
+Differences are per request, with 1.96 standard errors; the requests of a person are not independent. The thread's CPU time of an
+answer is measured with 0, 100 and 10,000 made-up newcomers.
 """
 
 import copy

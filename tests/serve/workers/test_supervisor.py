@@ -1,5 +1,6 @@
 """The supervisor over processes that only say that they are ready, or can't be; of real ones `test_started`."""
 
+import errno
 import json
 import logging
 import os
@@ -153,6 +154,22 @@ def test_while_one_answers_another_that_can_t_start_is_said_and_left_for_a_while
     assert run(one, killing(one, 1), stopping(one, said, signal.SIGTERM)) == signal.SIGTERM
     assert "worker 1 could not be started 5 times within 60 s: the run is not there" in said()[0].message
     assert starts.started == [0, 1, *5 * [1]]
+
+
+def test_what_the_machine_does_not_let_start_is_tried_again(made, caplog, monkeypatch):
+    monkeypatch.setattr(above, "_LAST_S", 0.01)
+    one, starts = made(w0=[READY], w1=[READY])
+    real, refusals = starts.start, [OSError(errno.EAGAIN, "Resource temporarily unavailable") for _ in range(2)]
+
+    def start(number):
+        if number == 1 and refusals:
+            raise refusals.pop()
+        return real(number)
+
+    starts.start = start
+    run(one, stopping(one, both_ready(one), signal.SIGTERM))
+    said = [record.message for record in caplog.records if "can't be started" in record.message]
+    assert said == 2 * ["worker 1 can't be started (Resource temporarily unavailable); it is tried again in 0.01 s"]
 
 
 def test_who_does_not_stop_is_killed(made, monkeypatch, caplog):

@@ -71,9 +71,14 @@ class Starter:
         )  # fmt: skip
         command = [sys.executable, "-P", "-m", "headrace.serve.workers.worker", task.text]
         modules = os.pathsep.join(one or os.getcwd() for one in sys.path)  # found where this process finds them
-        process = subprocess.Popen(
-            command, pass_fds=(*self.held, self.alive, writes), env={**self.environment, "PYTHONPATH": modules},
-            stdin=subprocess.DEVNULL, process_group=0,
-        )  # fmt: skip
-        os.close(writes)
+        try:
+            process = subprocess.Popen(
+                command, pass_fds=(*self.held, self.alive, writes), env={**self.environment, "PYTHONPATH": modules},
+                stdin=subprocess.DEVNULL, process_group=0,
+            )  # fmt: skip
+        except OSError:
+            os.close(reads)
+            raise
+        finally:
+            os.close(writes)
         return Worker(Seat(number, self.of), process, reads)

@@ -113,7 +113,14 @@ class Supervisor:
 
     def _start(self, number: int) -> None:
         self._due.pop(number, None)
-        worker = self.starter.start(number)
+        try:
+            worker = self.starter.start(number)
+        except OSError as error:  # no memory, or too many processes: those that answer go on
+            if not self._begun:
+                raise ConfigError(f"no process can be started: {error.strerror}. Make room on this machine.") from None
+            log.error("worker %d can't be started (%s); it is tried again in %g s", number, error.strerror, _LAST_S)
+            self._due[number] = time.monotonic() + _LAST_S
+            return
         self.workers[number] = worker
         self._looks.register(worker.told, selectors.EVENT_READ, worker)
         self._note()

@@ -4,7 +4,7 @@ from headrace.serve.clock import Clock
 
 
 def test_it_tells_what_the_work_took_and_nothing_of_work_that_failed():
-    took, inner = [], []
+    took, inner = list[float](), list[float]()
     with Clock(took.append, Clock(inner.append)):
         pass
     assert 0 <= inner[0] <= took[0]

@@ -7,7 +7,7 @@ got, and an explanation is the answer worked out once more, stage by stage, and 
 import copy
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,14 @@ from headrace.serve.asked import HISTORY, Asked
 from headrace.serve.catalogue.newcomers import NewItems
 from headrace.serve.catalogue.searched import Searched
 from headrace.serve.catalogue.shelf import Shelf
+from headrace.serve.given import Given, noted
 from headrace.serve.guard.deadline import StageTimes
 from headrace.serve.intake import Intake
-from headrace.serve.live.tally import Shown
+from headrace.serve.logs.candidate_rows import ItemIds
 from headrace.serve.logs.events import served_events
 from headrace.serve.logs.files import alone
 from headrace.serve.logs.forgetting import forget_logged
-from headrace.serve.logs.impressions import Impression, ItemIds
+from headrace.serve.logs.impressions import Impression
 from headrace.serve.messages import Event, Filters, Received, Refused
 from headrace.serve.metrics import Metrics
 from headrace.serve.scorers.accelerate import accelerated
@@ -50,23 +51,6 @@ from headrace.serve.state.opening import open_state
 from headrace.serve.state.recent import Assigned, Remembered
 from headrace.serve.state.redis_server import Unavailable
 from headrace.serve.workers.seat import ALONE, Seat
-
-
-@dataclass(frozen=True)
-class Given:
-    """An answer and what it answers. walked: None where it had been given before, perhaps by another generation."""
-
-    asked: Asked
-    page: list[Answered]
-    generation: str
-    deterministic: bool
-    assigned: Assigned | None = None
-    walked: Walk | None = None
-    took_s: float = 0.0
-
-    @property
-    def again(self) -> bool:
-        return self.walked is None
 
 
 class Service:
@@ -170,7 +154,7 @@ class Service:
         self.metrics.degraded(asked.skipped)
         took_s = time.perf_counter() - started
         given = Given(asked, page, self.generation, self.cascade.deterministic, assigned, walked, took_s)
-        if not self._noted(given) and (before := self.remembered(request_id)) is not None:
+        if not self._noted(given, walked) and (before := self.remembered(request_id)) is not None:
             return self._again(asked, before)
         return given
 
@@ -182,28 +166,15 @@ class Service:
         page = self.shelf.still(before.page)
         return Given(before.asked, page, before.generation, before.deterministic, before.assigned)
 
-    def _noted(self, given: Given) -> bool:
+    def _noted(self, given: Given, walked: Walk) -> bool:
         """False where another process answered the request meanwhile: its page is the one that counts."""
-        asked, page, assigned, walked, lately = given.asked, given.page, given.assigned, given.walked, self.shared.lately
-        assert walked is not None
-        erased = self.state.erased([asked.user_id])[0]
-        items = [one.item_id for one in page]
-        shown = None if erased else Shown(asked.request_id, items, self._expected(walked, asked.slots))
-        answer = Remembered.of(asked, self.generation, page, deterministic=given.deterministic, assigned=assigned)
-
-        def note() -> None:
-            with lately.noting():
-                self.tally.answered(given.took_s, shown)
-                if assigned is not None:
-                    lately.add(assigned.counted)
-
-        if erased:
-            note()
-            return True
-        if not self.shared.recent.put(answer, note):
-            return False
-        self.impressions.put(Impression(asked, self.generation, self._item_ids, walked, assigned))
-        return True
+        asked, assigned = given.asked, given.assigned
+        known = not self.state.erased([asked.user_id])[0]
+        expected = self._expected(walked, asked.slots)
+        first = noted(given, self.shared.lately, self.tally, self.shared.recent if known else None, expected)
+        if first and known:
+            self.impressions.put(Impression(asked, self.generation, self._item_ids, walked, assigned))
+        return first
 
     def _answered(self, asked: Asked, skips: Skips) -> tuple[Asked, Walk, list[Answered]]:
         """As of a later moment where something of the page was withdrawn meanwhile."""

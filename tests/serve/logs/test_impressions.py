@@ -7,7 +7,8 @@ import pytest
 
 from headrace.contracts.tables import CANDIDATES, REQUESTS
 from headrace.serve.logs import files, impressions
-from headrace.serve.logs.impressions import Impression, ImpressionLog, ItemIds, requests_of
+from headrace.serve.logs.candidate_rows import ItemIds
+from headrace.serve.logs.impressions import Impression, ImpressionLog, requests_of
 
 
 @pytest.fixture

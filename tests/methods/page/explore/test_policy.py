@@ -200,3 +200,19 @@ def test_beyond_the_last_slot_nothing_is_shown():
 def test_what_it_needs_is_asked_for(settings, says):
     with pytest.raises(ConfigError, match=says):
         explore(**settings)
+
+
+@pytest.mark.parametrize("settings", [{"temperature": 0.0}, {"temperature": 0.0, "epsilon": 0.3}, {"epsilon": 0.1}, {}])
+def test_a_page_alone_is_to_the_bit_what_it_is_among_others(settings):
+    policy, draw = explore(slots=6, **settings), np.random.default_rng(0)
+    for width in (3, 20, 101):
+        scores = np.round(draw.normal(size=(12, width)), 1).astype(np.float32)
+        scores[draw.random(scores.shape) < 0.2], scores[0] = np.nan, np.nan
+        items = np.array([draw.permutation(width) for _ in range(12)], np.int32)
+        requests, candidates = some_requests(12), Candidates(items, {"rank": scores})
+        with np.errstate(all="ignore"):
+            among = policy.act(requests, candidates, seed=3)
+            for row in range(12):
+                alone = policy.act(requests.take([row]), candidates.take([row]), seed=3)
+                assert alone.items.tolist() == among.items[[row]].tolist()
+                assert alone.log_prob.tobytes() == among.log_prob[[row]].tobytes()

@@ -1,5 +1,7 @@
 """Pages being filled, all requests at once: who may stand in the next slot, and how likely."""
 
+import math
+
 import numpy as np
 
 from headrace.contracts.requests import Float64, Int64
@@ -24,6 +26,11 @@ class Filling:
         if likeness is not None:
             self.spread = _spread(self.score)
             self.nearest = np.full(score.shape, -1.0)
+
+    @property
+    def scores_alone(self) -> bool:
+        """Nothing else decides: no pin, no cap, no likeness."""
+        return not self.pins and self.caps is None and self.likeness is None
 
     def chances(self, slot: int) -> Float64:
         """[R, K], each row summing to 1, or to 0 where nothing is allowed any more."""
@@ -73,3 +80,35 @@ def _spread(score: Float64) -> Float64:
     away = np.where(there, known - known.sum(1, keepdims=True) / count, 0.0)
     deviation = np.sqrt((away**2).sum(1, keepdims=True) / count)
     return np.where(deviation > 0, deviation, 1.0)
+
+
+def filled_alone(config: ExploreConfig, score: Float64, draws: Float64) -> tuple[list[int], list[float]]:
+    """A page of one request, with nothing to look at but scores [K], which are used up: (places, chances), to the bit what
+    `Filling` makes of it, in a third of the steps. draws [slots]: uniform ones."""
+    places, chances_of, left = [], [], int(np.count_nonzero(score > -np.inf))
+    for drawn in draws.tolist():
+        if not left:
+            places.append(-1)
+            chances_of.append(1.0)
+            continue
+        if config.temperature > 0:
+            chances = np.exp((score - np.maximum.reduce(score)) / config.temperature)
+            chances /= np.add.reduce(chances)
+        else:
+            chances = np.zeros(len(score))
+            chances[score.argmax()] = 1.0
+        if config.epsilon > 0:
+            chances *= 1 - config.epsilon
+            np.add(chances, config.epsilon * (1 / left), out=chances, where=score > -np.inf)
+        total = np.add.accumulate(chances)
+        whole = float(total[-1])
+        if not whole > 0:  # an endless score leaves no chances
+            places.append(-1)
+            chances_of.append(1.0)
+            continue
+        place = int(total.searchsorted(min(drawn * whole, math.nextafter(whole, 0.0)), "right"))
+        places.append(place)
+        chances_of.append(float(chances[place]))
+        score[place] = -np.inf
+        left -= 1
+    return places, chances_of

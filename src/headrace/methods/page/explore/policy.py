@@ -25,10 +25,10 @@ import numpy as np
 
 from headrace.contracts.beyond import Beyond
 from headrace.contracts.errors import ConfigError, DataError
-from headrace.contracts.requests import Allowed, Bool, Candidates, Float32, Float64, Int32, Requests, Slates
+from headrace.contracts.requests import Allowed, Bool, Candidates, Float32, Float64, Int32, Int64, Requests, Slates
 from headrace.contracts.rng import mix, seed_of, stable_hash, uniform
 from headrace.methods.page.explore.diversity import BagLikeness, Caps, Likeness, VectorLikeness, tidy_bags, unit_rows
-from headrace.methods.page.explore.filling import Filling
+from headrace.methods.page.explore.filling import Filling, filled_alone
 from headrace.methods.page.explore.rules import Rules
 from headrace.methods.page.explore.settings import ExploreConfig
 
@@ -81,6 +81,15 @@ class Explore:
         draws = uniform(mix(keys[:, None], np.arange(self.config.slots, dtype=np.uint64)))
         places = np.full(draws.shape, -1)
         propensity = np.ones(draws.shape)
+        if len(requests) == 1 and page.scores_alone:
+            places[0], propensity[0] = filled_alone(self.config, page.score[0], draws[0])
+        else:
+            self._fill(page, draws, places, propensity)
+        items = np.where(places >= 0, candidates.items[page.rows[:, None], places], 0).astype(np.int32)
+        return Slates(items, np.log(propensity), self.policy_id, self.deterministic)
+
+    def _fill(self, page: Filling, draws: Float64, places: Int64, propensity: Float64) -> None:
+        """Writes to places and propensity [R, slots]."""
         for slot in range(self.config.slots):
             chances = page.chances(slot)
             # One draw against the running total: the first place where it is exceeded.
@@ -94,8 +103,6 @@ class Explore:
             page.put(slot, place)
             places[:, slot] = place
             propensity[:, slot] = np.where(found, chances[page.rows, place], 1.0)
-        items = np.where(places >= 0, candidates.items[page.rows[:, None], places], 0).astype(np.int32)
-        return Slates(items, np.log(propensity), self.policy_id, self.deterministic)
 
     def log_prob(self, requests: Requests, slates: Slates, candidates: Candidates | None = None) -> Float64:
         """-inf for what could not stand there, a slot beyond the page's among it."""

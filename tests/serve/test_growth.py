@@ -1,6 +1,6 @@
 """A server does not grow with what it was asked: what is remembered of requests lies in files, which the kernel may take back.
 
-Requests that say much (1,000 excluded items) take some 70 kB each where what was asked is held. Allowed are 8 kB a request, over
+Requests that say much (1,000 excluded items) take some 100 kB each where what was asked is held. Allowed are 8 kB a request, over
 400 of them: steps that a process takes once (its table of interned strings is 4 MB) are 3 MB at most. What holds less of each is
 not found here but by `benchmarks.soak`, which takes minutes.
 """

@@ -223,7 +223,7 @@ class Service:
             )  # fmt: skip
         features = self.pipeline.feature_object
         if self.counting is not None:
-            features = features.bound(self.counting.of([name]))
+            features = features.bound(self.counting.of([name], above=HISTORY not in asked.skipped))
         known = {**features.users_at(users, at_us), WHO: np.array([who])}
         requests = Requests(np.array([asked.request_id]), users, at_us, history, known)
         return self.pipeline.with_preferences(requests, [asked.preference])

@@ -10,9 +10,10 @@ from starlette.background import BackgroundTask
 from headrace.cascade.sparing import never
 from headrace.serve.api.failures import PROBLEMS
 from headrace.serve.catalogue.short_pages import said_of_filters
+from headrace.serve.given import Given
 from headrace.serve.guard.deadline import Deadline
 from headrace.serve.messages import Ask, Page, Shown
-from headrace.serve.service import Given, Service
+from headrace.serve.service import Service
 from headrace.serve.serving import Serving
 from headrace.serve.state.recent import Assigned
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from headrace.serve.service import Given, Service
+from headrace.serve.given import Given
+from headrace.serve.service import Service
 
 _FALLBACK = "fallback"
 

@@ -14,6 +14,7 @@ from typing import Any
 from headrace.cascade.run import open_run
 from headrace.contracts.errors import HeadraceError
 from headrace.flywheel.generations import Generation, Generations
+from headrace.serve.given import Given
 from headrace.serve.live.arms import Arms
 from headrace.serve.live.asks import RELOAD, SHADOW, Asks, Whom, read, written
 from headrace.serve.live.guardrails import Watch, seconds_since
@@ -21,7 +22,7 @@ from headrace.serve.live.known import Known, Status
 from headrace.serve.live.open_ones import OpenOnes
 from headrace.serve.live.shadow import Shadow
 from headrace.serve.metrics import Metrics
-from headrace.serve.service import Given, Service
+from headrace.serve.service import Service
 from headrace.serve.state.recent import Assigned
 
 log = logging.getLogger(__name__)

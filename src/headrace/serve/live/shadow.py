@@ -23,8 +23,9 @@ import numpy as np
 from headrace.cascade.answers import Walk
 from headrace.contracts.rng import mix, stable_hash, uniform
 from headrace.serve.asked import HISTORY
+from headrace.serve.given import Given
 from headrace.serve.live.metered import Metered
-from headrace.serve.service import Given, Service
+from headrace.serve.service import Service
 from headrace.serve.state.database import Full
 from headrace.serve.state.lately import Ring, whose
 

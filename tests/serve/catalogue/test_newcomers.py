@@ -1,5 +1,7 @@
 """Items that were put while serving and that the generation does not know: to whom they are shown, and until when."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -266,6 +268,25 @@ def test_it_is_logged_by_its_id_with_its_scores_and_chance(shop, tmp_path):
     assert dict(zip(shown["request_id"], shown["propensity"], strict=True)) == pytest.approx(chance)
     assert chance
     assert [score["stage"] for score in shown["scores"][0]] == ["newcomers", "prerank", "rank"]
+
+
+def test_answers_go_on_while_the_texts_of_a_put_are_read(service, monkeypatch):
+    begun, go_on, read = threading.Event(), threading.Event(), service.new_items._found
+
+    def slow(texts):
+        begun.set()
+        assert go_on.wait(60)
+        return read(texts)
+
+    put(service, [MUFF])
+    monkeypatch.setattr(service.new_items, "_found", slow)
+    with ThreadPoolExecutor(1) as pool:
+        putting = pool.submit(put, service, [Item(item_id="scarf", title="Scarf", text="made of wool", categories=["wool"])])
+        assert begun.wait(60)
+        assert shown_to(service, WOOL)
+        assert service.shelf.number("scarf") is None
+        go_on.set()
+        assert putting.result().items[0].recommendable
 
 
 def test_of_too_many_the_newest_are_newcomers(service, monkeypatch):

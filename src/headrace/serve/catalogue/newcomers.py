@@ -66,7 +66,7 @@ class NewItems:
     def __init__(self, pipeline: Pipeline, shelf: Shelf, state: LayeredState, cascade: Cascade, most: int):
         self.pipeline, self.shelf, self.state, self.cascade = pipeline, shelf, state, cascade
         self.most = most if isinstance(cascade.page, Welcoming) else 0
-        self._lock, self._kin = threading.RLock(), OrderedDict[str, Kin]()
+        self._lock, self._reading, self._kin = threading.Lock(), threading.Lock(), OrderedDict[str, Kin]()
         self._arrivals, self._party = 0, None  # type: int, _Party | None
 
     def join(self, cascade: Cascade, asked: Asked, *, now: bool, personal: bool) -> None:
@@ -112,25 +112,29 @@ class NewItems:
             self.of_moment(2**62)
 
     def kin_of(self, texts: Sequence[str]) -> list[Kin]:
-        with self._lock:
-            lacking = [text for text in dict.fromkeys(texts) if text not in self._kin]
-            for start in range(0, len(lacking), _AT_ONCE):
+        """Some texts at a time, so that whoever wants others waits for these alone."""
+        found = {text: kin for text in texts if (kin := self._kin.get(text)) is not None}
+        lacking = [text for text in dict.fromkeys(texts) if text not in found]
+        for start in range(0, len(lacking), _AT_ONCE):
+            with self._reading:
                 part = lacking[start : start + _AT_ONCE]
-                self._kin.update(zip(part, self._found(part), strict=True))
-            found = [self._kin[text] for text in texts]
-            while len(self._kin) > 2 * MOST:
-                self._kin.popitem(last=False)
-        return found
+                found |= zip(part, self._found(part), strict=True)
+                self._kin.update({text: found[text] for text in part})
+                while len(self._kin) > 2 * MOST:
+                    self._kin.popitem(last=False)
+        return [found[text] for text in texts]
 
     def of_moment(self, at_us: int) -> _Party | None:
         shelf = self.shelf
-        with self._lock, shelf.lock:
-            moved_us = shelf.moved_us
-            if at_us <= moved_us:
-                return self._made([(number, kept, at_us) for number, kept in shelf.since.items() if kept.shown_at(at_us)])
-            if self._arrivals != shelf.arrivals:
-                self._party = self._made([(number, kept, 2**62) for number, kept in shelf.since.items() if kept.shown])
-                self._arrivals = shelf.arrivals
+        with shelf.lock:
+            earlier = at_us <= shelf.moved_us
+            arrivals, since = shelf.arrivals, list(shelf.since.items()) if earlier or self._arrivals != shelf.arrivals else []
+        if earlier:
+            return self._made([(number, kept, at_us) for number, kept in since if kept.shown_at(at_us)])
+        with self._lock:
+            if self._arrivals < arrivals:
+                self._party = self._made([(number, kept, 2**62) for number, kept in since if kept.shown])
+                self._arrivals = arrivals
             return self._party
 
     def _made(self, there: list[tuple[int, Kept, int]]) -> _Party | None:

@@ -68,7 +68,10 @@ class Several:
         while True:
             assert time.monotonic() < ends, f"no connection came to {pid}"
             with httpx.Client(base_url=self.url, trust_env=False, timeout=60) as client:
-                answer = client.get("/healthz")
+                try:
+                    answer = client.get("/healthz")
+                except httpx.TransportError:  # it came to one that was just killed
+                    continue
                 stream = answer.extensions["network_stream"]
                 if self._taken_by(pid, stream.get_extra_info("client_addr")[1]):
                     yield client

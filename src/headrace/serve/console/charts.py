@@ -1,12 +1,12 @@
 """A chart in a page: a Vega-Lite specification as data, which `console.js` draws, over a table of the same numbers.
 
-Colours, type and grid are the page's, so a specification names none but what its data means. Without JavaScript the table is all
-there is of it.
+Colours, type and grid are the page's; a specification names colours of the style sheet (`toned`) where they mean something.
+Without JavaScript the table is all there is of it.
 """
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jinja2 import Environment
@@ -44,6 +44,17 @@ def chart(spec: Spec, title: str, says: str = "", columns: Mapping[str, str] | N
             rows=[[_cell(row.get(name)) for name in shown] for row in rows],
         )
     )
+
+
+def toned(rows: Iterable[Mapping[str, Any]], field: str, tones: Mapping[str, str]) -> dict[str, Any]:
+    """A colour for each value of the field that there is. tones: value -> its name in the style sheet, in the legend's order."""
+    there = {row[field] for row in rows}
+    found = {value: tone for value, tone in tones.items() if value in there}
+    return {
+        "field": field,
+        "type": "nominal",
+        "scale": {"domain": list(found), "range": [f"--{tone}" for tone in found.values()]},
+    }
 
 
 def _cell(value: Any) -> str:

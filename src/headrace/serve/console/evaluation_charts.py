@@ -6,17 +6,18 @@ from typing import Any
 
 from headrace.evaluate.charts import Reliability
 from headrace.evaluate.rows import Row
-from headrace.serve.console.charts import Spec
+from headrace.serve.console.charts import Spec, toned
 from headrace.serve.console.evaluated import Beside, first_of_each
 
 _TOLD = {"better": "better", "worse": "worse", "differs": "differs", "same": "not told apart", "baseline": "the baseline"}
+_TONES = {"better": "better", "worse": "worse", "differs": "sand", "not told apart": "same", "the baseline": "base"}
 COLUMNS = {"value": "value", "lo": "from", "hi": "to", "n": "users"}
 
 
 def of_methods(rows: Sequence[Row]) -> Spec:
     """rows: of one stage, slice and metric. Colour is what the test against the first baseline allows to say."""
     values = [{"method": row.method, **_ends(row), "against the baseline": _TOLD[row.verdict]} for row in _once(rows)]
-    return _intervals(values, "method", "against the baseline")
+    return _intervals(values, "method", "against the baseline", tones=_TONES)
 
 
 def of_slices(rows: Sequence[Row]) -> Spec:
@@ -47,7 +48,7 @@ def of_differences(pairs: Sequence[Beside]) -> Spec:
     ]  # fmt: skip
     place = {"field": "method", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 150}}
     change = {"field": "change", "type": "quantitative", "title": "difference"}
-    tone = {"field": "says", "type": "nominal", "scale": {"domain": ["better", "not told apart", "worse", "differs"]}}
+    tone = toned(values, "says", {"better": "better", "not told apart": "same", "worse": "worse", "differs": "sand"})
     return {
         "data": {"values": values}, "height": {"step": 28},
         "layer": [
@@ -63,7 +64,7 @@ def of_turns(rows: Sequence[Mapping[str, Any]]) -> Spec:
     """rows: a candidate each: generation, change, lo, hi, became."""
     across = {"field": "generation", "type": "ordinal", "title": "generation", "axis": {"labelAngle": 0}}
     up = {"field": "change", "type": "quantitative", "title": "difference to the live one"}
-    tone = {"field": "became", "type": "nominal", "scale": {"domain": ["promoted", "held back", "drill"]}}
+    tone = toned(rows, "became", {"promoted": "better", "held back": "worse", "drill": "same"})
     return {
         "data": {"values": list(rows)}, "height": 180,
         "layer": [
@@ -71,7 +72,7 @@ def of_turns(rows: Sequence[Mapping[str, Any]]) -> Spec:
             {"mark": {"type": "rule", "strokeWidth": 3, "opacity": 0.4},
              "encoding": {"x": across, "y": {**up, "field": "lo"}, "y2": {"field": "hi"}, "color": tone}},
             {"mark": {"type": "point", "tooltip": True, "opacity": 1},
-             "encoding": {"x": across, "y": up, "color": tone, "shape": tone}},
+             "encoding": {"x": across, "y": up, "color": tone}},
         ],
     }  # fmt: skip
 
@@ -111,12 +112,14 @@ def _finite(found: Mapping[str, float]) -> dict[str, Any]:
     return {name: round(value, 6) if math.isfinite(value) else None for name, value in found.items()}
 
 
-def _intervals(values: Sequence[Mapping[str, Any]], down: str, colour: str, *, apart: bool = False) -> Spec:
+def _intervals(
+    values: Sequence[Mapping[str, Any]], down: str, colour: str, *, apart: bool = False, tones: Mapping[str, str] | None = None
+) -> Spec:
     """apart: lines of one place lie under each other, one a colour."""
     place: dict[str, Any] = {"y": {"field": down, "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 150}}}
     if apart:
         place["yOffset"] = {"field": colour, "type": "nominal", "sort": None}
-    tone = {"color": {"field": colour, "type": "nominal", "sort": None}}
+    tone = {"color": toned(values, colour, tones) if tones else {"field": colour, "type": "nominal", "sort": None}}
     value = {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False}}
     reach = {"x": {**value, "field": "lo"}, "x2": {"field": "hi"}}
     return {

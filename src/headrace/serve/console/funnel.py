@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from headrace.cascade.evaluation import Measured
-from headrace.serve.console.charts import Spec
+from headrace.serve.console.charts import Spec, toned
 from headrace.serve.console.evaluation import chosen, name
 from headrace.serve.console.view import Link, View
 
@@ -66,7 +66,7 @@ def chart_of(steps: Sequence[Step]) -> Spec:
         for one in steps
         for part, share in (("still held", one.recall), ("lost here", one.lost))
     ]
-    part = {"field": "part", "type": "nominal", "sort": None, "scale": {"domain": ["still held", "lost here"]}}
+    part = toned(rows, "part", {"still held": "water", "lost here": "sand"})
     return {
         "data": {"values": rows}, "height": {"step": 44}, "mark": {"type": "bar", "tooltip": True},
         "encoding": {"y": _STAGE, "x": _SHARE, "color": part, "order": {"field": "part", "sort": "descending"}},

@@ -11,14 +11,14 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
-from headrace.serve.console.charts import Spec
+from headrace.serve.console.charts import Spec, toned
 from headrace.serve.console.readings import Readings, quantile
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,11 @@ def traffic(found: Sequence[Between]) -> Spec | None:
         for one in found
         for name, what in kinds.items()
     ]
-    return _lines(rows, "rate", "a second", "what", list(kinds.values())) if len(found) > 1 else None
+    return (
+        _lines(rows, "rate", "a second", "what", {"answered": "water", "refused (4xx)": "sand", "failed (5xx)": "worse"})
+        if len(found) > 1
+        else None
+    )
 
 
 def latency(found: Sequence[Between]) -> Spec | None:
@@ -117,7 +121,7 @@ def latency(found: Sequence[Between]) -> Spec | None:
         for name, value in (("p50", one.p50_ms), ("p99", one.p99_ms))
     ]
     some = any(row["ms"] is not None for row in rows)
-    return _lines(rows, "ms", "milliseconds", "percentile", ["p50", "p99"]) if len(found) > 1 and some else None
+    return _lines(rows, "ms", "milliseconds", "percentile", {"p50": "water", "p99": "sand"}) if len(found) > 1 and some else None
 
 
 def served(found: Sequence[Between]) -> Spec | None:
@@ -142,7 +146,7 @@ def served(found: Sequence[Between]) -> Spec | None:
         "data": {"values": rows}, "height": {"step": 30}, "mark": {"type": "bar", "tooltip": True, "height": 14},
         "encoding": {
             "y": generation, "x": {**_AT, "field": "from"}, "x2": {"field": "to"},
-            "color": {"field": "health", "type": "nominal", "scale": {"domain": ["ready", "not ready"]}},
+            "color": toned(rows, "health", {"ready": "better", "not ready": "worse"}),
         },
     }  # fmt: skip
 
@@ -151,12 +155,12 @@ _AXIS = {"format": "%H:%M:%S", "tickCount": 5, "labelOverlap": True}
 _AT: Spec = {"field": "at", "type": "temporal", "title": None, "scale": {"type": "utc"}, "axis": _AXIS}
 
 
-def _lines(rows: list[dict[str, Any]], field: str, title: str, by: str, domain: list[str]) -> Spec:
+def _lines(rows: list[dict[str, Any]], field: str, title: str, by: str, tones: Mapping[str, str]) -> Spec:
     up = {"field": field, "type": "quantitative", "title": title, "scale": {"zero": True}, "axis": {"tickCount": 5}}
-    tone = {"field": by, "type": "nominal", "scale": {"domain": domain}}
+    tone, dash = toned(rows, by, tones), {"field": by, "type": "nominal", "scale": {"domain": list(tones)}}
     return {
         "data": {"values": rows}, "height": 160, "mark": {"type": "line", "strokeWidth": 2},
-        "encoding": {"x": _AT, "y": up, "color": tone, "strokeDash": tone},
+        "encoding": {"x": _AT, "y": up, "color": tone, "strokeDash": dash},
     }  # fmt: skip
 
 

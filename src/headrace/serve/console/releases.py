@@ -16,7 +16,7 @@ from headrace.flywheel.generations import Generation, Move
 from headrace.flywheel.loop import Cycle, cycles_of
 from headrace.serve.api.experiments import told as experiment_told
 from headrace.serve.api.generations import told
-from headrace.serve.console.charts import Spec
+from headrace.serve.console.charts import Spec, toned
 from headrace.serve.console.evaluation_charts import of_turns
 from headrace.serve.console.paging import part
 from headrace.serve.console.view import Link, View
@@ -118,11 +118,11 @@ def timeline(moves: Sequence[Move]) -> Spec | None:
     ]
     at = {"field": "at", "type": "temporal", "title": None, "scale": {"type": "utc"}}
     live = {"field": "live", "type": "quantitative", "title": "live generation", "axis": {"tickMinStep": 1, "format": "d"}}
-    kind = {"field": "move", "type": "nominal", "scale": {"domain": ["promote", "rollback", "guardrail"]}}
+    kind = toned(rows, "move", {"promote": "better", "rollback": "sand", "guardrail": "worse"})
     return {
         "data": {"values": rows}, "height": 160, "encoding": {"x": at, "y": live},
         "layer": [
             {"mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 1.5, "opacity": 0.5}},
-            {"mark": {"type": "point", "tooltip": True, "opacity": 1}, "encoding": {"color": kind, "shape": kind}},
+            {"mark": {"type": "point", "tooltip": True, "opacity": 1}, "encoding": {"color": kind}},
         ],
     }  # fmt: skip

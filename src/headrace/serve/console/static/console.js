@@ -20,15 +20,15 @@
     return loaded;
   }
 
+  const tone = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
   function look(width) { // the page's own colours and type, light or dark
-    const style = getComputedStyle(document.documentElement);
-    const tone = (name) => style.getPropertyValue(name).trim();
     const font = getComputedStyle(document.body).fontFamily;
     const axis = { domain: false, ticks: false, labelPadding: 8, gridColor: tone("--grid"), labelColor: tone("--quiet"),
       titleColor: tone("--quiet"), titleFontWeight: 500, titlePadding: 10, tickCount: 6, labelFontSize: 11.5, titleFontSize: 11.5 };
     return {
       background: "transparent", font, view: { stroke: null }, axis,
-      legend: { labelColor: tone("--quiet"), titleColor: tone("--quiet"), orient: "top", title: null, labelFontSize: 12, columns: Math.max(2, Math.floor(width / 130)) },
+      legend: { labelColor: tone("--quiet"), titleColor: tone("--quiet"), orient: "top", title: null, labelFontSize: 12, columns: Math.max(2, Math.floor(width / 115)), symbolOpacity: 1 },
       title: { color: tone("--ink") }, text: { color: tone("--ink") }, rule: { color: tone("--base") },
       mark: { color: tone("--water") }, bar: { cornerRadiusEnd: 3 }, line: { strokeWidth: 2.5 }, point: { filled: true, size: 70 },
       range: { category: ["--water", "--sand", "--better", "--worse", "--violet", "--same"].map(tone) },
@@ -36,7 +36,8 @@
   }
 
   async function draw(place) {
-    const spec = JSON.parse(place.nextElementSibling.textContent);
+    const spec = JSON.parse(place.nextElementSibling.textContent, (name, value) =>
+      name === "range" && Array.isArray(value) ? value.map(tone) : value); // a chart names the page's colours, where they mean something
     await window.vegaEmbed(place, spec, { ast: true, actions: false, renderer: "svg", defaultStyle: false, config: look(place.clientWidth),
       logLevel: 1, // errors: that a height by rows is not fitted is as it should be
       tooltip: { disableDefaultStyle: true, theme: "page" } });

@@ -2,6 +2,8 @@
 
 import shutil
 import threading
+import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -9,6 +11,7 @@ from headrace.cascade.run import open_run
 from headrace.contracts.serving import ServeConfig
 from headrace.data.counts import DAY_US
 from headrace.data.log import Log
+from headrace.serve.messages import Event
 from headrace.serve.service import Service
 from headrace.serve.state import redis_arrivals
 from headrace.serve.state.counting import OnlineCounting
@@ -126,3 +129,20 @@ def test_while_redis_is_away_what_was_known_counts(opened, redis):
     counting.of(["new"])
     assert events_of(counting) == 1
     redis.start()
+
+
+def test_a_page_made_without_redis_is_worked_out_again_as_it_was(rich, tmp_path, redis):
+    settings = ServeConfig(runtime="torch", state="redis", redis_url=redis.url, rotate_s=1000.0)
+    one, other = (Service(open_run(rich), tmp_path / name, settings) for name in ("one", "other"))
+    at = datetime.now(UTC) - timedelta(hours=1)
+    other.receive([Event(user_id="c1", item_id="p1", kind="view", event_id=f"e{n}", at=at) for n in range(5)])
+    redis.kill()
+    given = one.recommend("c1", "r")
+    redis.start()
+    while one.state.rows_told() is None:
+        time.sleep(0.01)
+    assert given.asked.skipped == ("history",)
+    before, after = given.walked.requests.features, one.requests(given.asked).features
+    assert {name: codes.tolist() for name, codes in after.items()} == {name: codes.tolist() for name, codes in before.items()}
+    for service in (one, other):
+        service.close()

@@ -28,14 +28,14 @@ class OnlineCounting:
         self.state, self.below, self._following = state, below, Lock()
         self._times, self._arrived = self._read_all()
 
-    def of(self, users: Sequence[str | None]) -> RecentCounts:
-        """As requests of these users ask; None is nobody."""
-        if self.state.arrived != self._arrived:
+    def of(self, users: Sequence[str | None], *, above: bool = True) -> RecentCounts:
+        """As requests of these users ask; None is nobody. above: with what came in since the build."""
+        if above and self.state.arrived != self._arrived:
             with self._following:
                 self._follow()
         erased = self.state.erased([user or "" for user in users])
         keys = [_NOBODY if user is None or gone else _key(digest(user)) for user, gone in zip(users, erased, strict=True)]
-        return RecentCounts(self.below, *self._times, keys)
+        return RecentCounts(self.below, *(self._times if above else (RecentTimes(), RecentTimes())), keys)
 
     def _follow(self) -> None:
         arrived, came = self.state.newer(self._arrived)

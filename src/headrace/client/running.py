@@ -15,8 +15,8 @@ class Ready:
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """Since the server was started, the last 10,000 at most. clicked: pages that a positive event followed, of `pages` whose time
-    for it is over.
+    """Of all processes, since the server was started, the last 10,000 at most. clicked: pages that a positive event followed, of
+    `pages` whose time for it is over.
     """
 
     answers: int
@@ -100,7 +100,9 @@ class Said:
 
 @dataclass(frozen=True, kw_only=True)
 class OneArm:
-    """share: of the units in the experiment. answers: since the server was started. units: exposed, by files written so far."""
+    """share: of the units in the experiment. answers: of all processes, since the server was started. units: exposed, by files
+    written so far.
+    """
 
     name: str
     control: bool

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from headrace.contracts.requests import Bool, History, Int64
+from headrace.contracts.requests import Int64
 from headrace.data.log import Log
 from headrace.serve.state.counting import OnlineCounting
 from headrace.serve.state.database import Database
@@ -175,20 +175,20 @@ class InTurns:
         with lock:
             return process("state", name, *args)
 
-    def append(self, events: pl.DataFrame) -> Bool:
+    def append(self, events: pl.DataFrame) -> Any:
         return self._next("append", events)
 
-    def receive(self, events: pl.DataFrame) -> Bool:
+    def receive(self, events: pl.DataFrame) -> Any:
         return self._next("receive", events)
 
-    def history(self, users: Sequence[str], at_us: Int64, newest: int | None = None) -> History:
+    def history(self, users: Sequence[str], at_us: Int64, newest: int | None = None) -> Any:
         return self._next("history", users, at_us, newest)
 
-    def seen(self, event_ids: Sequence[str]) -> Bool:
+    def seen(self, event_ids: Sequence[str]) -> Any:
         return self._next("seen", event_ids)
 
-    def erased(self, users: Sequence[str]) -> Bool:
+    def erased(self, users: Sequence[str]) -> Any:
         return self._next("erased", users)
 
-    def forget(self, user_id: str) -> int:
+    def forget(self, user_id: str) -> Any:
         return self._next("forget", user_id)

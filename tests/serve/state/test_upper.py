@@ -61,7 +61,7 @@ def test_it_is_read_on_where_too_few_count(database):
 
 def test_nothing_is_looked_at_where_nothing_is_above(database):
     upper = put(database, "ann", [60])
-    assert asked(database, upper, ["nobody", "ann"], 3)[0] == [[], []]
+    assert asked(database, upper, ["nobody", "ann"], 3) == ([[], []], [])
 
 
 def test_what_was_received_later_is_not_read(database):

@@ -89,6 +89,8 @@ class UpperLayer:
                 places.extend([place] * (len(pairs) - len(places)))
                 if more:
                     further.append((place, name, cursor))
+            if not pairs:
+                break
             rows = Rows.of(pairs)
             for place, item, at, received in zip(places, items_of(rows), rows.at_us, rows.received_us, strict=True):
                 if item and received < asked[place][1]:

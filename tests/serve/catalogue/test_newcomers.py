@@ -189,6 +189,17 @@ def test_exclude_and_filters_hold_for_it(service):
     assert any("muff" in ids(service.recommend(user, f"w {user}", filters=wool)) for user in WOOL)
 
 
+def test_a_preference_moves_it_by_its_own_words(service):
+    """Of two the one whose text has what is wanted."""
+    wool = MUFF.model_copy(update={"item_id": "wool", "text": "made of wool, warm and soft, hard and cold"})
+    put(service, [MUFF, wool])
+    walked = service.walk(service.recommend("wool1", "r", preference="something hard and cold").asked)
+    made = walked.scored["prerank"]
+    moved = made.scores["preference"][0] - made.scores["prerank"][0]
+    by = {service.names.ids[item]: float(shift) for item, shift in zip(made.items[0], moved, strict=True) if item}
+    assert by["wool"] > by["muff"]
+
+
 def test_whoever_had_it_is_not_shown_it_again_and_others_are(service):
     put(service, [MUFF])
     users = shown_to(service, WOOL)

@@ -72,8 +72,15 @@ def test_processes_whose_clocks_differ_by_hours_have_one_order(going_by):
     assert all(earlier < later for earlier, later in pairwise(given))
 
 
-def test_a_server_that_starts_goes_by_the_clock_again(going_by, tmp_path):
+def test_a_server_that_starts_goes_on_behind_what_was_acknowledged_before(going_by, tmp_path):
     assert going_by(5000).asked() == 5000
+    begin_anew(tmp_path)
+    assert going_by(300).asked() == 5001
+
+
+def test_a_clock_that_was_far_ahead_is_forgotten_when_a_server_starts(going_by, tmp_path):
+    wrong = time.time_ns() // 1000 + 2 * 86_400_000_000
+    assert going_by(wrong).asked() == wrong
     begin_anew(tmp_path)
     assert going_by(300).asked() == 300
 

@@ -14,6 +14,7 @@ Cost of `asked`: a few µs.
 
 import mmap
 import os
+import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from headrace.serve.state.turn import BriefTurn, Turn
 
 LAST, _COMMITTED = range(2)
 _BYTES = 16
+_DAY_US = 86_400_000_000
 _ASKED_MEANWHILE = 1000
 """Moments, in µs, that are left free before a commit's for the requests that come while it lasts."""
 
@@ -83,5 +85,9 @@ class Moments:
 
 
 def begin_anew(folder: Path) -> None:
-    """By who alone has the folder open: a server that starts goes by the clock."""
-    (folder / "moments").write_bytes(bytes(_BYTES))
+    """By who alone has the folder open. What was acknowledged before the server was started again is known also where the clock
+    was put back meanwhile, by a day at most: from a clock that was further ahead it recovers."""
+    file, now_us = folder / "moments", time.time_ns() // 1000
+    known = file.read_bytes() if file.is_file() else b""
+    last_us = struct.unpack("<2q", known)[0] if len(known) == _BYTES else 0
+    file.write_bytes(struct.pack("<2q", last_us if last_us <= now_us + _DAY_US else 0, 0))

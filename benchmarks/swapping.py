@@ -98,6 +98,7 @@ def _figures(sent: list[Sent], spans: list[tuple[float, float]]) -> dict[str, An
     found: dict[str, Any] = {
         "requests": len(sent),
         "failed": sum(not one.well and one.status not in (429, 503) for one in sent),
+        "failed with": sorted({f"{one.route} {one.status}" for one in sent if not one.well and one.status not in (429, 503)}),
         "turned_away": sum(one.status in (429, 503) for one in sent),
         "client_late_p99_ms": round(1000 * float(np.percentile([one.late_s for one in sent], 99)), 1),
     }

@@ -38,7 +38,8 @@ def client(url: str, key: str | None) -> Any:
     """Asynchronous, with as many connections as it takes."""
     httpx: Any = optional("httpx", package="httpx", extra="client", purpose="A load test")
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+    # let go before the server does, after 5 s of nothing: else a request may leave on a connection that is being closed
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=3.0)
     return httpx.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=_TIMEOUT_S, trust_env=False)
 
 

@@ -1,10 +1,12 @@
 """The generations in memory: opened when somebody needs them, closed when no request that may hold them is left."""
 
+import ctypes
 import gc
 import logging
 import time
 from collections.abc import Callable, Set
 from pathlib import Path
+from typing import Any
 
 from headrace.contracts.errors import ArtifactError, HeadraceError
 from headrace.flywheel.generations import Generation
@@ -90,3 +92,12 @@ def _collect() -> None:
     gc.collect()
     if frozen:
         gc.freeze()
+    _give_back()
+
+
+def _give_back() -> None:
+    """Memory that was freed goes back to the system, where the C library can be told to: it kept some 10 MB a swap of a small
+    build otherwise."""
+    trim: Any = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -31,3 +31,13 @@ def test_a_broken_file_says_what_to_do(tmp_path):
     for name in ("a", "missing"):
         with pytest.raises(ArtifactError, match="Delete its folder and build again"):
             load_arrays(tmp_path / f"{name}.safetensors")
+
+
+def test_they_are_views_of_the_file_and_writing_to_them_leaves_it_alone(tmp_path):
+    save_arrays(
+        tmp_path / "a.safetensors", {"flags": np.array([True]), "wide": np.arange(1000.0), "narrow": np.arange(7, dtype=np.int8)}
+    )
+    found = load_arrays(tmp_path / "a.safetensors")
+    assert all(not values.flags.owndata and values.flags.aligned and values.flags.writeable for values in found.values())
+    found["wide"][:] = 0
+    assert load_arrays(tmp_path / "a.safetensors")["wide"].tolist() == list(range(1000))

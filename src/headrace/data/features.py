@@ -126,7 +126,7 @@ class Features:
             raise DataError(
                 f"item vectors are {vectors.shape}, expected ({n_items}, dim) and finite: one row an item number, row 0 for none."
             )
-        return replace(self, item_vectors=vectors.astype(np.float32))
+        return replace(self, item_vectors=vectors.astype(np.float32, copy=False))
 
     def with_foundation(self, foundation: Foundation) -> "Features":
         """Requests then carry `foundation.USER`."""

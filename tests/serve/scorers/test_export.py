@@ -20,6 +20,7 @@ from headrace.methods.rank.twin import TWIN
 from headrace.methods.retrieve.sasrec import SASRec, SASRecConfig
 from headrace.nn.seeded import seeded
 from headrace.nn.tables import TableConfig
+from headrace.serve.scorers import export
 from headrace.serve.scorers.accelerate import SCORE, USER, ScorerSessions, SequenceSession, TowerSession
 from headrace.serve.scorers.export import export_score, export_sequence, export_towers, export_user
 from headrace.testing.examples import some_allowed, some_candidates, some_interactions, some_requests
@@ -186,3 +187,18 @@ def test_an_exported_sequence_model_proposes_the_same(sasrec, tmp_path):
         np.testing.assert_array_equal(found.items, eager.items)
         np.testing.assert_allclose(found.scores["sasrec"], eager.scores["sasrec"], atol=1e-5)
         assert not found.there[0].any(), "without a history there is no sequence"
+
+
+def test_large_weights_lie_beside_the_file_and_change_nothing(sasrec, tmp_path, monkeypatch):
+    export_sequence(sasrec, tmp_path / "whole.onnx")
+    monkeypatch.setattr(export, "_LARGE_BYTES", 1)
+    export_sequence(sasrec, tmp_path / "apart.onnx")
+    assert not (tmp_path / "whole.onnx.weights").exists()
+    assert (tmp_path / "apart.onnx.weights").stat().st_size > 1000
+    requests = some_requests(9, longest=12, seed=9)
+    whole, apart = (
+        SequenceSession(sasrec, tmp_path / f"{name}.onnx", "sasrec").retrieve(requests, 8, some_allowed(requests))
+        for name in ("whole", "apart")
+    )
+    assert whole.items.tolist() == apart.items.tolist()
+    assert whole.scores["sasrec"].tobytes() == apart.scores["sasrec"].tobytes()

@@ -2,7 +2,7 @@
 user and item, a scorer's user and score.
 
 Files are traced, rows (and a request's candidates, and a sequence's length) dynamic. A component that is none of these has no
-file and runs as it is.
+file and runs as it is. Large weights lie beside a file, in FILE.weights.
 """
 
 import warnings
@@ -19,9 +19,11 @@ from headrace.contracts.rng import rng
 from headrace.encode.export import OPSET
 from headrace.encode.optional import optional
 
-REVISION = 1
+REVISION = 2
 """Raised when a file's bytes or meaning change."""
 TOLERANCE = 1e-5
+_LARGE_BYTES = 1 << 20
+"""A weight that is larger lies in a file of its own, which ONNX Runtime maps: processes share it."""
 
 Axes = Mapping[str, Mapping[int, str]]
 
@@ -152,7 +154,7 @@ def check_equal(eager: Tensor, exported: NDArray[Any]) -> None:
 
 
 def _export(module: nn.Module, inputs: tuple[Tensor, ...], path: Path, names: list[str], outputs: list[str], axes: Axes) -> None:
-    optional("onnx", package="onnx", extra="serve", purpose="Exporting a model")
+    onnx: Any = optional("onnx", package="onnx", extra="serve", purpose="Exporting a model")
     with warnings.catch_warnings():
         # the traced exporter needs no compiler of its own; it says that it is the older of the two
         warnings.simplefilter("ignore")
@@ -160,3 +162,7 @@ def _export(module: nn.Module, inputs: tuple[Tensor, ...], path: Path, names: li
             module.eval(), inputs, path, dynamo=False, opset_version=OPSET, input_names=names, output_names=outputs,
             dynamic_axes=axes, do_constant_folding=True,
         )  # fmt: skip
+    onnx.save_model(
+        onnx.load(path), path, save_as_external_data=True, all_tensors_to_one_file=True, location=f"{path.name}.weights",
+        size_threshold=_LARGE_BYTES,
+    )  # fmt: skip

@@ -2,7 +2,9 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -51,7 +53,7 @@ WOOL, STEEL = ([f"{kind}{n}" for n in range(USERS // 2)] for kind in KINDS)
 MUFF = Item(item_id="muff", title="Muff", text="made of wool, warm and soft", categories=["wool"])
 
 
-def write(folder: Path, *more: dict) -> Path:
+def write(folder: Path, *more: dict[str, Any]) -> Path:
     """Half of the users choose what is made of wool alone, the others what is made of steel; "refuses" does not consent."""
     folder.mkdir()
     draw, rows = rng(0, "two kinds"), []
@@ -91,6 +93,16 @@ def service(shop, tmp_path):
     made = opened(shop, tmp_path / "logs")
     yield made
     made.close()
+
+
+def had_muff(user):
+    return Event(event_id=user, user_id=user, item_id="muff", at=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def told_of(service, request_id):
+    found = explain(service, request_id)
+    assert found is not None
+    return found
 
 
 def ids(given):
@@ -140,14 +152,14 @@ def test_it_is_explained_as_it_was_whatever_became_of_it_and_after_a_restart(sho
 
     def as_given(of):
         for user, one in given.items():
-            told = explain(of, f"r {user}")
+            told = told_of(of, f"r {user}")
             assert told.worked_out_again
             assert [(item.item_id, item.propensity) for item in told.items] == [
                 (item.item_id, item.propensity) for item in one.page
             ]
 
     as_given(service)
-    told = explain(service, f"r {with_it[0]}")
+    told = told_of(service, f"r {with_it[0]}")
     (mine,) = [one for one in told.items if one.item_id in ("muff", "cap")]
     assert mine.proposed_by == ["newcomers"]
     assert [stage.stage for stage in mine.stages] == ["newcomers", "prerank", "rank"]
@@ -169,8 +181,8 @@ def test_withdrawn_and_deleted_it_is_gone_at_once_and_comes_back(service):
     put(service, [Item(item_id="muff", available=False)])
     assert not shown_to(service, WOOL, name="withdrawn")
     assert "muff" not in ids(service.recommend("wool1", "first", seed=1)), "nor on a page that is sent again"
-    assert explain(service, "first").worked_out_again
-    assert [one.item_id for one in explain(service, "first").items] == ids(page)
+    assert told_of(service, "first").worked_out_again
+    assert [one.item_id for one in told_of(service, "first").items] == ids(page)
     put(service, [Item(item_id="muff", available=True)])
     assert shown_to(service, WOOL, name="back")
     delete(service, "muff")
@@ -204,15 +216,14 @@ def test_whoever_had_it_is_not_shown_it_again_and_others_are(service):
     put(service, [MUFF])
     users = shown_to(service, WOOL)
     (one, *others) = sorted(users)
-    event = {"user_id": one, "item_id": "muff", "at": "2026-01-01T00:00:00Z"}
-    assert service.receive([Event(**event)], one=True).stored == 1
+    assert service.receive([had_muff(one)], one=True).stored == 1
     assert shown_to(service, users, name="after") == set(others)
-    assert explain(service, f"q {one} 0").worked_out_again
+    assert told_of(service, f"q {one} 0").worked_out_again
 
 
 def test_who_does_not_consent_gets_what_nobody_gets(service):
     put(service, [MUFF])
-    service.receive([Event(user_id="refuses", item_id="muff", at="2026-01-01T00:00:00Z")], one=True)
+    service.receive([had_muff("refuses")], one=True)
     refuses, nobody = (service.walk(service.recommend(user, f"r {user}").asked) for user in ("refuses", "never seen"))
     np.testing.assert_array_equal(refuses.candidates.items, nobody.candidates.items)
     for stage, scores in nobody.candidates.scores.items():
@@ -225,7 +236,7 @@ def test_a_generation_that_knows_it_has_it_as_its_own(service, shop, tmp_path):
     build(write(tmp_path / "second", known), tmp_path / "run", name="shop")
     second = Service(open_run(tmp_path / "run"), service.root, beside=service)
     try:
-        assert second.shelf.number("muff") < second.shelf.n_items
+        assert second.shelf.numbers["muff"] < second.shelf.n_items
         assert not second.shelf.since
         assert described(second, "muff").known
         assert second.walk(second.recommend("wool1", "s").asked).cascade.newcomers is None

@@ -52,7 +52,7 @@ class RedisArrivals:
     def _all(self, number: int) -> Iterator[list[Row]]:
         seen, place = set[bytes](), 0
         while True:
-            place, keys = self._server.ask(lambda redis, at=place: redis.scan(at, USER + "*", _AT_ONCE))
+            place, keys = self._keys_after(place)
             found = [(key, row) for key in keys if key not in seen for row in self._rows(key)]
             seen.update(keys)  # SCAN may name a key twice
             _, later = self._packed(number)
@@ -62,6 +62,10 @@ class RedisArrivals:
             yield [row_of(key[start:], row) for key, row in found if key[start:] + row not in late]
             if place == 0:
                 return
+
+    def _keys_after(self, place: int) -> tuple[int, list[bytes]]:
+        found: tuple[int, list[bytes]] = self._server.ask(lambda redis: redis.scan(place, USER + "*", _AT_ONCE))
+        return found
 
     def _rows(self, key: bytes) -> list[bytes]:
         found: list[bytes] = self._server.ask(lambda redis: redis.zrange(key, 0, -1))

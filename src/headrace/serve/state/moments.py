@@ -89,5 +89,5 @@ def begin_anew(folder: Path) -> None:
     was put back meanwhile, by a day at most: from a clock that was further ahead it recovers."""
     file, now_us = folder / "moments", time.time_ns() // 1000
     known = file.read_bytes() if file.is_file() else b""
-    last_us = struct.unpack("<2q", known)[0] if len(known) == _BYTES else 0
+    last_us = max(struct.unpack("<2q", known)) if len(known) == _BYTES else 0  # also of a commit in which it was killed
     file.write_bytes(struct.pack("<2q", last_us if last_us <= now_us + _DAY_US else 0, 0))

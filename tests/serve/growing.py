@@ -4,6 +4,8 @@ import socket
 import sys
 from pathlib import Path
 
+import pytest
+
 from headrace.contracts.serving import ServeConfig
 from headrace.serve.app import create_app
 from headrace.serve.guard.listening import server
@@ -18,7 +20,7 @@ def main(run: Path, *, leak: bool) -> None:
             held.append(recommend(self, *asked, **more))
             return held[-1]
 
-        Service.recommend = holding
+        pytest.MonkeyPatch().setattr(Service, "recommend", holding)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

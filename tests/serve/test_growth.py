@@ -24,6 +24,7 @@ EXCLUDED = [f"nobody sells item {n}" for n in range(1000)]
 def started(run, *said):
     command = [sys.executable, "-m", "tests.serve.growing", str(run), *said]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout is not None
     try:
         yield process.pid, f"http://127.0.0.1:{int(process.stdout.readline())}"
     finally:

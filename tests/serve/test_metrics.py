@@ -60,6 +60,7 @@ def test_of_several_processes_each_tells_the_sums_of_all(tmp_path):
         told = {**os.environ, FOLDER: str(tmp_path)}
         command = [sys.executable, "-W", "error", "-c", ONE_OF_SEVERAL, *said]
         one = subprocess.Popen(command, env=told, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert one.stdout is not None
         pid, answers = map(int, one.stdout.readline().split())
         lines = []
         while (line := one.stdout.readline()).strip():

@@ -85,6 +85,8 @@ def test_who_trickles_holds_nobody_up(narrow):
 
     async def slow_ones(port):
         several = range(2 * WAITING)
+        headers: list[bytes]
+        bodies: list[bytes]
         headers, bodies, _ = await asyncio.gather(
             asyncio.gather(*(trickle(port, b"", head) for _ in several)),
             asyncio.gather(*(trickle(port, head + ENDS + page[:3], page[3:]) for _ in several)),

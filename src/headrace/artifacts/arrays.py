@@ -41,5 +41,5 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 def _view(data: NDArray[Any], told: Mapping[str, Any]) -> NDArray[Any]:
     start, end = told["data_offsets"]
-    found = data[start:end].view(_KINDS[told["dtype"]]).reshape(told["shape"])
+    found: NDArray[Any] = data[start:end].view(_KINDS[told["dtype"]]).reshape(told["shape"])
     return found if found.flags.aligned else found.copy()

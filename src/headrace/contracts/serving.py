@@ -37,7 +37,7 @@ class ServeConfig:
     kept, so that a request sent again gets the page it got. history: newest events a request carries; as many as a scorer reads
     where those are more. states_mb: memory for what scorers keep of the users who asked last, so that it is not made of their
     whole histories again; 0: none. map_gb: address space of the online state, its largest size.
-    state: in this server's own files, or in one Redis for several servers, of which one writes_log: the events' files.
+    state: in this server's own files, or in one Redis for several servers, of which one that writes_log writes files.
     redis_password_file: holds the password alone; without it HEADRACE_REDIS_PASSWORD does, if there is one.
     deadline_ms: within which an answer is wanted, where the request does not say; stages that it does not leave the time for are
     left out. 0: whenever all have run. waiting: answers that may wait; further requests are turned away with 503. rate_per_s:

@@ -76,7 +76,7 @@ def test_a_route_s_own_word_stands():
     failed = {"description": "as the route says", "content": {}}
     wrong = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/HTTPValidationError"}}}}
     route = {"responses": {"503": dict(failed), "422": wrong, "200": {}}, "requestBody": {}}
-    spec = {"paths": {"/v1/recommend": {"post": route}}, "components": {"schemas": {"HTTPValidationError": {}}}}
+    spec: dict[str, Any] = {"paths": {"/v1/recommend": {"post": route}}, "components": {"schemas": {"HTTPValidationError": {}}}}
     told = described(spec)["paths"]["/v1/recommend"]["post"]["responses"]
     assert told["503"]["description"] == "as the route says"
     assert "Retry-After" in told["503"]["headers"]

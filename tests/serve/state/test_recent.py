@@ -58,7 +58,9 @@ def test_the_first_answer_to_a_request_counts_and_the_second_notes_nothing(latel
     recent, noted = RecentHere(lately, 3), []
     assert recent.put(of(1), lambda: noted.append("first"))
     assert not recent.put(replace(of(1), generation="another"), lambda: noted.append("second"))
-    assert recent.get("r1").generation == "g"
+    kept = recent.get("r1")
+    assert kept is not None
+    assert kept.generation == "g"
     assert noted == ["first"]
 
 

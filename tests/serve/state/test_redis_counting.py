@@ -75,7 +75,7 @@ def events_of(counting):
 
 def test_who_comes_late_reads_all_and_nobody_reads_anything_twice(opened, monkeypatch):
     monkeypatch.setattr(redis_arrivals, "_AT_ONCE", 5)
-    state, ended, sent = opened("one"), threading.Event(), []
+    state, ended, sent = opened("one"), threading.Event(), list[int]()
 
     def sends():
         while not ended.is_set():
@@ -84,7 +84,7 @@ def test_who_comes_late_reads_all_and_nobody_reads_anything_twice(opened, monkey
 
     sending = threading.Thread(target=sends)
     sending.start()
-    counted = []
+    counted: list[OnlineCounting] = []
     while len(counted) < 5:
         if len(sent) > 30 * len(counted):
             counted.append(OnlineCounting(opened(f"late {len(counted)}"), state.log.counts))
@@ -142,6 +142,7 @@ def test_a_page_made_without_redis_is_worked_out_again_as_it_was(rich, tmp_path,
     while one.state.rows_told() is None:
         time.sleep(0.01)
     assert given.asked.skipped == ("history",)
+    assert given.walked is not None
     before, after = given.walked.requests.features, one.requests(given.asked).features
     assert {name: codes.tolist() for name, codes in after.items()} == {name: codes.tolist() for name, codes in before.items()}
     for service in (one, other):

@@ -29,6 +29,7 @@ class Writer:
         self._reading.start()
 
     def _read(self):
+        assert self.process.stdout is not None
         for line in self.process.stdout:
             self.said.append(line.strip())
             if line == "leaving\n":
@@ -46,6 +47,7 @@ class Writer:
         self.process.send_signal(sent)
         self.process.wait(PATIENCE_S)
         self._reading.join(PATIENCE_S)
+        assert self.process.stdout is not None
         self.process.stdout.close()
 
 
@@ -73,7 +75,7 @@ def started(redis, tmp_path):
 
 def strike(writers, sent):
     """The first of them whose file is on disk and whose rows are about to leave Redis gets the signal. It, and the others."""
-    struck, one_at_a_time = [], threading.Lock()
+    struck, one_at_a_time = list[object](), threading.Lock()
 
     def here(writer):
         with one_at_a_time:

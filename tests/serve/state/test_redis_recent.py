@@ -28,6 +28,7 @@ def test_a_request_sent_again_elsewhere_gets_its_page_and_is_explained_there(ser
     assert again.again
     assert (again.page, again.asked) == (given.page, given.asked)
     told = explain(other, "r-1")
+    assert told is not None
     assert told.worked_out_again
     assert [shown.item_id for shown in told.items] == [shown.item_id for shown in given.page]
 

@@ -140,7 +140,7 @@ def test_killed_when_its_rows_had_left_it_names_the_file_without_who_was_erased_
 def test_a_writer_that_slept_beyond_its_lease_lets_go_of_nothing(started, monkeypatch):
     one, other = started("one"), started("other")
     one.receives("a", "b")
-    leave, slept = one.state.rows.leave, []
+    leave, slept = one.state.rows.leave, list[object]()
 
     def sleeps(keys):
         if not slept:
@@ -188,7 +188,7 @@ def test_who_is_erased_while_a_file_is_written_is_in_no_file(started, monkeypatc
     one, other = started("one"), started("other")
     one.receives("a")
     one.state.receive(row("another", "i3", 5, "theirs"))
-    leave, erased = one.state.rows.leave, []
+    leave, erased = one.state.rows.leave, list[object]()
 
     def erases(keys):
         if not erased:

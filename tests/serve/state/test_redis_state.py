@@ -198,7 +198,9 @@ def test_two_services_on_one_redis(pipeline, tmp_path, redis):
         assert walked.requests.history.lengths.tolist() == [3]
     again = other.recommend("somebody", "r-1")
     assert again.again
-    assert again.page == one.remembered("r-1").page
+    kept = one.remembered("r-1")
+    assert kept is not None
+    assert again.page == kept.page
     other.close()
     one.close()
     assert sorted(pl.concat(list(served_events(tmp_path / "one")))["event_id"]) == ["e0", "e1", "e2"]

@@ -109,8 +109,8 @@ def routes(serving: Serving) -> APIRouter:
         return Said(serving=live.number, says=says)
 
     @router.post(
-        "/v1/generations/{number}/shadow", response_model=Said, responses={**refused, 404: {"model": Failed, "description": "There is no such generation"}},
-        summary="Let it answer silently",
+        "/v1/generations/{number}/shadow", response_model=Said, summary="Let it answer silently",
+        responses={**refused, 404: {"model": Failed, "description": "There is no such generation"}},
     )  # fmt: skip
     def shadow(number: int) -> Any:
         known = {one.number: one for one in live.all()}

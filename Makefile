@@ -15,7 +15,7 @@ test: $(READY) programs  ## every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -q
 
 programs:  # that some tests drive: Debian's, where we may install; without one its tests are skipped, by name
-	@lacking() { for one in chromium redis-server; do command -v $$one >/dev/null || echo $$one; done; }; \
+	@lacking() { for one in chromium redis-server faketime; do command -v $$one >/dev/null || echo $$one; done; }; \
 	install() { timeout 300 apt-get install -y -qq --no-install-recommends $$(lacking); }; \
 	export DEBIAN_FRONTEND=noninteractive; \
 	if [ -n "$$(lacking)" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

@@ -33,7 +33,7 @@ from headrace.serve.catalogue.shelf import Shelf
 from headrace.serve.given import Given, noted
 from headrace.serve.guard.deadline import StageTimes
 from headrace.serve.intake import Intake
-from headrace.serve.logs.candidate_rows import ItemIds
+from headrace.serve.logs.candidate_rows import ItemIds, Outcome
 from headrace.serve.logs.events import served_events
 from headrace.serve.logs.files import alone
 from headrace.serve.logs.forgetting import forget_logged
@@ -173,7 +173,7 @@ class Service:
         expected = self._expected(walked, asked.slots)
         first = noted(given, self.shared.lately, self.tally, self.shared.recent if known else None, expected)
         if first and known:
-            self.impressions.put(Impression(asked, self.generation, self._item_ids, walked, assigned))
+            self.impressions.put(Impression(asked, self.generation, self._item_ids, Outcome.of(walked), assigned))
         return first
 
     def _answered(self, asked: Asked, skips: Skips) -> tuple[Asked, Walk, list[Answered]]:

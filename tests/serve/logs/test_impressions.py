@@ -7,7 +7,7 @@ import pytest
 
 from headrace.contracts.tables import CANDIDATES, REQUESTS
 from headrace.serve.logs import files, impressions
-from headrace.serve.logs.candidate_rows import ItemIds
+from headrace.serve.logs.candidate_rows import ItemIds, Outcome
 from headrace.serve.logs.impressions import Impression, ImpressionLog, requests_of
 
 
@@ -17,7 +17,7 @@ def shown(service):
     found = []
     for number in range(30):
         asked = service.recommend(f"c{number}", f"r{number}").asked
-        found.append(Impression(asked, service.generation, ItemIds(service.names.ids), service.walk(asked)))
+        found.append(Impression(asked, service.generation, ItemIds(service.names.ids), Outcome.of(service.walk(asked))))
     return found
 
 
@@ -45,10 +45,10 @@ def test_every_stage_s_scores_are_those_it_gave(service, shown, tmp_path):
     log.close()
     for one in shown:
         mine = rows.filter(pl.col("request_id") == one.asked.request_id)
-        items = [service.names.ids[item] for item in one.walked.recalled.items[0] if item]
+        items = [service.names.ids[item] for item in one.outcome.recalled.items[0] if item]
         assert mine["item_id"].to_list() == items
         scores = {(row["item_id"], each["stage"]): each["score"] for row in mine.to_dicts() for each in row["scores"]}
-        for found in (one.walked.recalled, *one.walked.scored.values()):
+        for found in (one.outcome.recalled, *one.outcome.scored.values()):
             for stage, values in found.scores.items():
                 for item, value in zip(found.items[0], values[0], strict=True):
                     if item:
@@ -56,10 +56,10 @@ def test_every_stage_s_scores_are_those_it_gave(service, shown, tmp_path):
         stages = mine.group_by("stage").len()
         counts = dict(stages.iter_rows())
         assert counts["shown"] == 4
-        assert counts["considered"] == one.walked.scored["rank"].there.sum() - 4
+        assert counts["considered"] == one.outcome.scored["rank"].there.sum() - 4
         page = mine.filter(pl.col("stage") == "shown").sort("position")
         assert page["position"].to_list() == [1, 2, 3, 4]
-        np.testing.assert_allclose(page["propensity"], one.walked.slates.propensity[0])
+        np.testing.assert_allclose(page["propensity"], one.outcome.slates.propensity[0])
 
 
 def test_a_share_of_what_was_not_shown_is_kept_whatever_its_score(service, shown, tmp_path):

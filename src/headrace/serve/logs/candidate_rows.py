@@ -6,14 +6,14 @@ gave one. Cost O(answers × candidates × stages) in arrays, and a fixed part a 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from headrace.cascade.answers import Walk
-from headrace.contracts.requests import Int32, Int64
+from headrace.contracts.requests import Candidates, Int32, Int64, Slates
 from headrace.contracts.rng import mix, stable_hash, uniform
 from headrace.contracts.tables import CANDIDATES, TIME
 from headrace.serve.asked import Asked
@@ -38,6 +38,18 @@ class ItemIds:
         return self
 
 
+class Outcome(NamedTuple):
+    """What of an answer is logged. Not the cascade that it came from: that one may be closed while answers wait for a file."""
+
+    recalled: Candidates
+    scored: dict[str, Candidates]
+    slates: Slates
+
+    @classmethod
+    def of(cls, walked: Walk) -> "Outcome":
+        return cls(walked.recalled, walked.scored, walked.slates)
+
+
 @dataclass(frozen=True)
 class Columns:
     """Of one answer, [rows]; scores [stages, rows], NaN where a stage gave none."""
@@ -49,10 +61,10 @@ class Columns:
     scores: NDArray[np.float64]
 
 
-def candidate_rows(asked: Sequence[Asked], walked: Sequence[Walk], ids: Sequence[ItemIds], share: float) -> pl.DataFrame:
+def candidate_rows(asked: Sequence[Asked], outcomes: Sequence[Outcome], ids: Sequence[ItemIds], share: float) -> pl.DataFrame:
     """Rows of the contract's table, and `at`, by which files are dated. One of each for every answer."""
-    stages = list(dict.fromkeys(stage for one in walked for stage in (*one.recalled.scores, *one.scored)))
-    parts = [_of(*one, stages, share) for one in zip(asked, walked, ids, strict=True)]
+    stages = list(dict.fromkeys(stage for one in outcomes for stage in (*one.recalled.scores, *one.scored)))
+    parts = [_of(*one, stages, share) for one in zip(asked, outcomes, ids, strict=True)]
     lengths = [len(part.item) for part in parts]
     item, stage, position, propensity = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("item", "stage", "position", "propensity")
@@ -82,8 +94,8 @@ def _structs(stages: Sequence[str], scores: NDArray[np.float64]) -> pl.Series:
     return lists["scores"]
 
 
-def _of(asked: Asked, walked: Walk, ids: ItemIds, stages: Sequence[str], share: float) -> Columns:
-    recalled, ids = walked.recalled.items[0], ids.grown()
+def _of(asked: Asked, outcome: Outcome, ids: ItemIds, stages: Sequence[str], share: float) -> Columns:
+    recalled, ids = outcome.recalled.items[0], ids.grown()
     order = np.argsort(recalled, kind="stable")
     ordered = recalled[order]
 
@@ -94,23 +106,23 @@ def _of(asked: Asked, walked: Walk, ids: ItemIds, stages: Sequence[str], share: 
 
     stage = np.full(len(recalled), _RECALLED, np.int32)
     scored = []
-    for name, everything in walked.scored.items():
+    for name, everything in outcome.scored.items():
         items = everything.items[0][everything.there[0]]
         place = places(items)
         scored.append((name, place, everything.scores[name][0, : len(items)]))
         stage[:] = _RECALLED
         stage[place] = _CONSIDERED
-    shown = walked.slates.items[0, : asked.slots]
+    shown = outcome.slates.items[0, : asked.slots]
     filled = np.flatnonzero(shown)
     place = places(shown[filled])
     stage[place] = _SHOWN
     position, propensity = np.zeros(len(recalled), np.int32), np.full(len(recalled), np.nan)
-    position[place], propensity[place] = filled + 1, walked.slates.propensity[0, filled]
+    position[place], propensity[place] = filled + 1, outcome.slates.propensity[0, filled]
     draw = uniform(mix(ids.keys[recalled], stable_hash([asked.request_id])[0]))
     kept = np.flatnonzero((recalled > 0) & ((stage == _SHOWN) | (draw < share)))
 
     scores = np.full((len(stages), len(kept)), np.nan)
-    for name, values in walked.recalled.scores.items():
+    for name, values in outcome.recalled.scores.items():
         scores[stages.index(name)] = values[0][kept]
     for name, place, values in scored:
         everyone = np.full(len(recalled), np.nan)

@@ -22,12 +22,11 @@ from typing import Any
 
 import polars as pl
 
-from headrace.cascade.answers import Walk
 from headrace.contracts.errors import ArtifactError
 from headrace.contracts.requests import Bool
 from headrace.contracts.tables import CANDIDATES, EXPOSURES, REQUESTS, TIME
 from headrace.serve.asked import Asked
-from headrace.serve.logs.candidate_rows import ItemIds, candidate_rows
+from headrace.serve.logs.candidate_rows import ItemIds, Outcome, candidate_rows
 from headrace.serve.logs.files import alone, write_by_day
 from headrace.serve.state.recent import Assigned
 from headrace.serve.workers.seat import ALONE, Seat
@@ -52,7 +51,7 @@ class Impression:
     asked: Asked
     generation: str
     ids: ItemIds
-    walked: Walk
+    outcome: Outcome
     assigned: Assigned | None = None
 
 
@@ -136,7 +135,7 @@ class ImpressionLog:
     def candidates(self, held: Sequence[Impression]) -> pl.DataFrame:
         """Rows of the contract's table, and `at`, by which files are dated."""
         return candidate_rows(
-            [one.asked for one in held], [one.walked for one in held], [one.ids for one in held], self.share
+            [one.asked for one in held], [one.outcome for one in held], [one.ids for one in held], self.share
         )  # fmt: skip
 
 
@@ -145,7 +144,7 @@ def requests_of(held: Sequence[Impression]) -> pl.DataFrame:
     rows = [
         {
             "request_id": one.asked.request_id, "user_id": one.asked.user_id, "at": one.asked.at_us,
-            "surface": one.asked.surface, "policy_id": one.walked.slates.policy_id, "generation_id": one.generation,
+            "surface": one.asked.surface, "policy_id": one.outcome.slates.policy_id, "generation_id": one.generation,
             "seed": one.asked.seed, "slots": one.asked.slots, "excluded": list(one.asked.excluded),
             "preference": one.asked.preference or None, "skipped": list(one.asked.skipped),
             "filters": one.asked.filters or None,

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import weakref
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from headrace.serve.app import create_app
+from headrace.serve.app import create_app, open_service
+from headrace.serve.live.holder import Live
 from headrace.serve.logs.events import served_events
 from headrace.serve.logs.impressions import logged_candidates, logged_request
 from headrace.serve.messages import Event
@@ -151,6 +153,18 @@ def test_requests_in_flight_end_on_the_old_one_before_it_is_closed(live, ledger)
     thread.join(10)
     assert closed.is_set()
     assert len(live.current.state.views) == 1
+
+
+def test_nothing_of_a_closed_generation_is_kept_for_answers_that_are_not_in_a_file_yet(wheel, ledger):
+    live = Live(wheel, open_service(wheel, quick(rotate_s=1000.0)))
+    live.current.recommend("c1", "it waits for a file")
+    models = [weakref.ref(one.scorer) for one in live.current.cascade.scorings]
+    ledger.promote(2, "")
+    live.reload()
+    live.open.keep({live.current.generation})
+    assert [model() for model in models] == [None] * len(models)
+    live.close()
+    assert logged_request(wheel / "served", "it waits for a file") is not None
 
 
 def test_a_corrupt_generation_is_refused_and_the_old_one_goes_on(live, ledger, wheel):

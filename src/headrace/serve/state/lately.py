@@ -5,6 +5,7 @@
     compared, counts    what a shadow found, and how often something was (`live.shadow`, `live.arms`)
     callers             how much of its rate each caller has left (`guard.paced`)
     asked               what one process was asked and all are to do: a number that rises, and what it was
+    facts               the number of the key that answers given lie under
 
 Nothing of it is waited for: no commit waits for the disk, and a server that is started begins with it empty, so that what a power
 cut leaves is never read. What can't be written, because the disk is full, is lost, counted, and nobody's answer fails for it.
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 MAP_MB = 1024
 """Its address space; the file is as large as what was held at most."""
-_NAMES = ("requests", "order", "answers", "shown", "compared", "counts", "callers", "asked")
+_NAMES = ("requests", "order", "answers", "shown", "compared", "counts", "callers", "asked", "facts")
 _READERS = 1024
 
 
@@ -51,7 +52,7 @@ class Lately:
         )  # fmt: skip
         self._env.reader_check()  # a process that was killed while it read would keep its pages from being used again
         self.tables = {name: self._env.open_db(name.encode()) for name in _NAMES}
-        self._lost, self._mine, self._path = lost, threading.local(), folder
+        self._lost, self._mine, self.folder = lost, threading.local(), folder
 
     def reading(self) -> AbstractContextManager[Any]:
         """A snapshot, as of what was committed."""
@@ -64,7 +65,7 @@ class Lately:
             with self._env.begin(write=True) as self._mine.writing:
                 yield self._mine.writing
         except self._lmdb.Error as error:
-            raise Full(f"{self._path}: what came lately can't be kept ({error}). Make room on the disk.") from None
+            raise Full(f"{self.folder}: what came lately can't be kept ({error}). Make room on the disk.") from None
         finally:
             self._mine.writing = None
 

@@ -1,9 +1,11 @@
 """Answers given lately, so that a request sent again gets the page it got, whichever generation or process answers by now.
 
-A row (whose it is, what was asked, the page) lies under a digest of the request's id; the oldest goes first.
+A row (whose it is, what was asked, the page) lies under a digest of the request's id, and under a key that an erasure destroys:
+a database keeps a deleted row's bytes in pages that it has not used again. The oldest goes first.
 """
 
 import json
+import secrets
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
@@ -14,8 +16,11 @@ from headrace.contracts.requests import Bool
 from headrace.serve.asked import Asked
 from headrace.serve.state.database import digest
 from headrace.serve.state.lately import MAP_MB, Lately, Ring
+from headrace.serve.state.row_keys import RowKeys
 
 _HEAD = struct.Struct(">II")  # bytes of the user's id, and of what was asked
+_KEY, _KEY_NUMBER, _NONCE = b"row key", struct.Struct(">Q"), 16
+_TRIES = 5
 _MOST_BYTES = MAP_MB * 2**20 // 2  # so that there is room for what is changed in a transaction
 
 
@@ -93,17 +98,23 @@ class RecentHere:
     def __init__(self, lately: Lately, most: int):
         self._lately, self._rows = lately, lately.tables["requests"]
         self._order = Ring(lately.tables["order"], most)
+        self._keys = RowKeys(lately.folder / "rows.key")
 
     def get(self, request_id: str) -> Remembered | None:
-        with self._lately.reading() as reading:
-            row = reading.get(digest(request_id), db=self._rows)
-        return None if row is None else Remembered.read(row)
+        for _ in range(_TRIES):
+            with self._lately.reading() as reading:
+                row = reading.get(digest(request_id), db=self._rows)
+            try:
+                return None if row is None else Remembered.read(self._opened(row))
+            except KeyError:  # an erasure changed the key since: it lies under the new one now, or is gone
+                continue
+        return None
 
     def put(self, answered: Remembered, also: Callable[[], None] = lambda: None) -> bool:
         first = True
         with self._lately.noting() as writing:
             name = digest(answered.asked.request_id)
-            first = bool(writing.put(name, answered.row, db=self._rows, overwrite=False))
+            first = bool(writing.put(name, self._sealed(self._key(writing), answered.row), db=self._rows, overwrite=False))
             if first:
                 number = self._order.add(writing, name)
                 for old in self._order.over(writing, number):
@@ -114,12 +125,30 @@ class RecentHere:
         return first
 
     def forget(self, erased: Callable[[Sequence[str]], Bool]) -> None:
-        with self._lately.reading() as reading:
-            held = [(key, _user(row)) for key, row in reading.cursor(self._rows)]
-        gone = [key for (key, _), one in zip(held, erased([user for _, user in held]), strict=True) if one]
         with self._lately.writing() as writing:
-            for key in gone:
-                writing.delete(key, db=self._rows)
+            held = [(name, self._opened(row)) for name, row in writing.cursor(self._rows)]
+            gone = erased([_user(row) for _, row in held]).tolist()
+            if not any(gone):
+                return
+            key = self._keys.another()
+            writing.put(_KEY, _KEY_NUMBER.pack(key), db=self._lately.tables["facts"])
+            for (name, row), one in zip(held, gone, strict=True):
+                if one:
+                    writing.delete(name, db=self._rows)
+                else:
+                    writing.put(name, self._sealed(key, row), db=self._rows)
+        self._keys.only(key)
+
+    def _key(self, writing: Any) -> int:
+        found = writing.get(_KEY, db=self._lately.tables["facts"])
+        return _KEY_NUMBER.unpack(found)[0] if found else 1
+
+    def _sealed(self, key: int, row: bytes) -> bytes:
+        nonce = secrets.token_bytes(_NONCE)
+        return nonce + self._keys.sealed(key, nonce, row)
+
+    def _opened(self, value: bytes) -> bytes:
+        return self._keys.opened(value[:_NONCE], value[_NONCE:])
 
     def __len__(self) -> int:
         with self._lately.reading() as reading:

@@ -1,3 +1,4 @@
+import asyncio
 import socket
 from collections import Counter
 
@@ -29,6 +30,29 @@ def test_connections_go_to_those_that_listen():
     second.accept()[0].close()  # who stopped gets no more
     for one in (*asking, second, *mine):
         one.close()
+
+
+def test_small_answers_do_not_wait_for_a_receiver_s_word():
+    """asyncio sets TCP_NODELAY on connections that say they are TCP's, which they have from what listens."""
+
+    async def connection():
+        mine = held("127.0.0.1", 0)
+        (listens,), without_delay = listening([one.getsockname() for one in mine]), asyncio.get_running_loop().create_future()
+
+        def asked(_, writer):
+            without_delay.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        server = await asyncio.start_server(asked, sock=listens)
+        with socket.create_connection(mine[0].getsockname()):
+            found = await asyncio.wait_for(without_delay, 30)
+        server.close()
+        await server.wait_closed()
+        for one in mine:
+            one.close()
+        return found
+
+    assert asyncio.run(connection())
 
 
 def test_a_port_that_is_taken_is_named_also_where_it_would_be_shared():

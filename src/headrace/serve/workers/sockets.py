@@ -57,7 +57,8 @@ def port_of(sockets: Sequence[socket.socket]) -> int:
 
 
 def _bound(family: int, address: tuple[Any, ...], *, shared: bool) -> socket.socket:
-    made = socket.socket(family, socket.SOCK_STREAM)
+    # said to be TCP's, or asyncio leaves small answers to wait for the receiver's word (Nagle), 40 ms and more
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:

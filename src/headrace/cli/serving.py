@@ -30,7 +30,7 @@ def serve_run(
     """anyone: whoever reaches it may ask, though there are no keys. From experiment on: instead of the plan's."""
     if find_spec("uvicorn") is None:
         raise MissingExtra("uvicorn", "serve", "Serving")
-    # One thread of numpy's for an answer, as of torch's: a second one spins between answers and takes another process' core. It has
+    # One thread of numpy's for an answer, as of torch's: a second one spins between answers and takes another's core. It has
     # to be set before numpy is loaded; processes that are started have it from here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from headrace.serve.guard.keys import FILE, KeyRing

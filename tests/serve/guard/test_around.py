@@ -52,7 +52,7 @@ def test_every_scope_has_a_route(app):
     there = {path for _, path in routes(app.routes)}
     assert [rule.path for rule in RULES if rule.path not in there and not rule.path.startswith("/console")] == []
     assert len(RULES) == len({(rule.methods, rule.path) for rule in RULES}), (
-        "a rule that stands twice can come to differ from itself"
+        "which of two would hold?"
     )
 
 

@@ -51,9 +51,7 @@ def test_every_route_has_a_scope(app):
 def test_every_scope_has_a_route(app):
     there = {path for _, path in routes(app.routes)}
     assert [rule.path for rule in RULES if rule.path not in there and not rule.path.startswith("/console")] == []
-    assert len(RULES) == len({(rule.methods, rule.path) for rule in RULES}), (
-        "which of two would hold?"
-    )
+    assert len(RULES) == len({(rule.methods, rule.path) for rule in RULES}), "which of two would hold?"
 
 
 def test_a_request_passes_all_guards(app, secret):

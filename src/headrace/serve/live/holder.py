@@ -100,6 +100,7 @@ class Live:
     def reload(self) -> str:
         """Looks at once; what came of it. It waits while a generation is opened."""
         with self._moving:
+            self._stamp = self._read_stamp()  # so the thread does not try the same once more
             said = self._follow(asked=True)
             self._asks.all(RELOAD)
         self._wake.set()  # what is not needed any more is closed by the thread: this call may itself be in flight

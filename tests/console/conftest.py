@@ -15,8 +15,9 @@ from tests.serve.console.hostile import SCRIPT, TITLE, USER, keep_answers, keep_
 HEADRACE = Path(sys.executable).parent / "headrace"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """Not longer than its tests: it keeps an event loop running in this process, and others begin their own."""
     if not Path(CHROMIUM).is_file():
         pytest.skip(f"the console in a browser: no Chromium at {CHROMIUM} (apt-get install chromium, or set CHROMIUM)")
     sync = pytest.importorskip("playwright.sync_api", reason="the console in a browser: playwright is not installed")
@@ -26,7 +27,7 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def base(browser, tmp_path_factory: pytest.TempPathFactory):
     """The address of a server over the shop whose titles and ids are markup, with some traffic behind it."""
     folder = tmp_path_factory.mktemp("browsed")

@@ -1,5 +1,6 @@
 """A real server over a real build: started, asked, stopped."""
 
+import os
 import re
 import signal
 import socket
@@ -29,12 +30,13 @@ def free_port():
 
 
 @contextmanager
-def serving(run):
-    """A client and the process. Stopped at the end, if it still runs."""
+def serving(run, **environment):
+    """A client and the process, in this one's environment and more. Stopped at the end, if it still runs."""
     port = free_port()
-    server = subprocess.Popen([HEADRACE, "serve", str(run), "--port", str(port)], stdout=subprocess.DEVNULL)
+    command = [str(HEADRACE), "serve", str(run), "--port", str(port)]
+    server = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
             deadline = time.monotonic() + 60
             while True:
                 try:

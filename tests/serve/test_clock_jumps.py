@@ -1,15 +1,10 @@
 """The server's clock jumps back and forth by hours while it serves: nothing that was promised hangs on it."""
 
 import ast
-import os
-import subprocess
-import sys
-import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
 import numpy as np
 import polars as pl
 import pytest
@@ -19,7 +14,8 @@ import headrace.serve
 from headrace.contracts.serving import ServeConfig
 from headrace.serve.app import create_app
 from headrace.serve.logs.events import served_events
-from tests.serve.test_app import bought, free_port, items
+from tests.serve.test_app import bought, items
+from tests.serve.test_app import serving as started
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WALL = ("time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "date.today")
@@ -132,33 +128,16 @@ def test_who_looks_at_the_wall_clock_is_known():
 @pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not there: apt-get install libfaketime")
 def test_a_process_whose_clock_jumps(own_run, tmp_path):
     """A started server; its clock is moved by a file, and the one that only goes on is left alone."""
-    file, port = tmp_path / "clock", free_port()
+    file = tmp_path / "clock"
     file.write_text("+0")
     fake = {
         "LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1",
     }  # fmt: skip
-    command = [Path(sys.executable).parent / "headrace", "serve", own_run, "--port", str(port)]
-    server = subprocess.Popen([*map(str, command)], env={**os.environ, **fake}, stdout=subprocess.DEVNULL)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
-            deadline = time.monotonic() + 60
-            while True:
-                try:
-                    client.get("/healthz")
-                    break
-                except httpx.TransportError:
-                    assert server.poll() is None
-                    assert time.monotonic() < deadline
-                    time.sleep(0.1)
-            for number, off in enumerate(("+0", "+5h", "-5h", "+30d", "+0")):
-                file.write_text(off)
-                told(client, f"c{number}", f"jump {number}")
-            server.terminate()
-            assert server.wait(30) is not None
-    finally:
-        server.kill()
-        server.wait()
+    with started(own_run, **fake) as (client, _):
+        for number, off in enumerate(("+0", "+5h", "-5h", "+30d", "+0")):
+            file.write_text(off)
+            told(client, f"c{number}", f"jump {number}")
     logged = pl.concat(served_events(own_run / "served"))
     assert sorted(logged["event_id"]) == [f"jump {number}" for number in range(5)]
     newest = logged["received_at"].max()

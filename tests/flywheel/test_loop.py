@@ -8,7 +8,9 @@ import sys
 
 import polars as pl
 import pytest
+import torch
 
+from headrace.artifacts.atomic import place
 from headrace.contracts.errors import ConfigError
 from headrace.flywheel.evidence import offline, replayed
 from headrace.flywheel.generations import Generations
@@ -167,6 +169,24 @@ def test_the_report_shows_each_gate_and_the_truth(run):
     assert "drill" in text(cycles)
 
 
+def test_killed_between_its_test_and_its_verdict_it_says_the_same_of_the_truth(run, toml, tmp_path, monkeypatch):
+    """The test took a day, so the day to come is another one by then."""
+    folder = tmp_path / "run"
+
+    def killed(path, text):
+        if path == folder / "cycles" / "0002" / "verdict.json":
+            raise KeyboardInterrupt
+        place(path, text)
+
+    monkeypatch.setattr("headrace.flywheel.loop.place", killed)
+    with pytest.raises(KeyboardInterrupt):
+        fly(toml, folder, generations=2)
+    assert list((folder / "world" / "trials").glob("0002-trial/*.parquet"))
+    monkeypatch.undo()
+    assert without_seconds(fly(toml, folder, generations=2)) == without_seconds(cycles_of(run)[:2])
+
+
+# The moves are counted in the writes that a run must not lose: what is told of its progress is renamed by a clock.
 KILLED = """
 import os, sys
 from pathlib import Path
@@ -176,7 +196,7 @@ replace, rename = os.replace, os.rename
 def counted(move):
     def moved(*names):
         global left
-        left -= 1
+        left -= ".progress" not in str(names[1])
         if left < 0:
             os._exit(9)
         return move(*names)
@@ -190,7 +210,7 @@ fly(Path(sys.argv[1]), Path(sys.argv[2]), generations=2)
 
 def test_killed_again_and_again_it_ends_with_the_same_generations(run, toml, tmp_path):
     folder, moves, deaths = tmp_path / "run", 25, 0
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}  # the order of sums is theirs
     for _ in range(40):
         done = subprocess.run([sys.executable, "-c", KILLED, str(toml), str(folder), str(moves)], env=environment, check=False)
         if done.returncode == 0:

@@ -1,6 +1,7 @@
 """The wheel: let time pass → retrain on the log → gates → promote, or stay. Each cycle makes one generation.
 
     RUN/cycles/0003/plan.json      what this cycle's build is of, before it begins
+    RUN/cycles/0003/worth.json     true utility of both, read before a test takes days: after it the day to come is another
     RUN/cycles/0003/verdict.json   what the gates said, before anything is promoted
     RUN/cycles/0003/result.json    the cycle is over
 
@@ -136,7 +137,11 @@ class _Wheel:
             return {**found, "gates": gates, "promotes": True, "worth": self.traffic.worth(candidate)}
         styles = [one.style for one in before if one.promoted and one.style]
         evidence = gather(candidate, live, self.plan.fly, styles)
-        found |= {"worth": self.traffic.worth(candidate), "live_worth": self.traffic.worth(live)}
+        worth = _read(folder / "worth.json")
+        if worth is None:
+            worth = {"worth": self.traffic.worth(candidate), "live_worth": self.traffic.worth(live)}
+            place(folder / "worth.json", json.dumps(worth))
+        found |= worth
         verdict = self.panel.decide(candidate.name, live.name, evidence)
         if not verdict.blocked_by and "experiment" in self.panel.gates:
             evidence["experiment"] = self.traffic.trial(number, live, candidate, self.progress)

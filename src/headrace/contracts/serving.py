@@ -52,7 +52,7 @@ class ServeConfig:
     recommended before the next build.
     experiment: a sealed plan whose arms name generations (docs/experiments.md); from the plan's folder.
     console_images: whether the console's pages show items' pictures, which a browser then asks of whoever holds them.
-    runtime: onnx was the faster in most runs (docs/serving.md); what has no exporter runs in torch either way.
+    runtime: onnx was the faster in most runs (docs/serving_speed.md); what has no exporter runs in torch either way.
     """
 
     unshown_share: Annotated[float, Gt(0), Le(1)] = 0.1

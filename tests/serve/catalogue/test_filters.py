@@ -52,6 +52,7 @@ def test_what_fits(rules):
         ({"listed": {"min": 3}}, "filters.listed", "is not a column"),
         ({"price": {"any": ["cheap"]}}, "filters.price.any", "holds numbers"),
         ({"grams": {"any": [1.5]}}, "filters.grams.any", "holds whole numbers"),
+        ({"grams": {"any": [1e300]}}, "filters.grams.any", "holds whole numbers"),
         ({"vegan": {"any": ["yes"]}}, "filters.vegan.any", "holds true or false"),
         ({"categories": {"any": [3]}}, "filters.categories.any", "holds lists of texts"),
         ({"colour": {"min": 3}}, "filters.colour.min", "Use any or none"),
@@ -97,3 +98,23 @@ def test_rows_and_columns_agree(rules, categories, price, vegan):
     except Refused:
         return
     assert rules.mask(wanted)[1:].tolist() == [wanted.fits(row) for row in ROWS]
+
+
+def test_what_is_no_number_is_above_no_bound_and_in_no_row(tmp_path):
+    frame = pl.DataFrame({"item_id": ["a", "b"], "valid_from": None, "price": [float("nan"), 2.0]})
+    frame.with_columns(pl.col("valid_from").cast(TIME)).write_parquet(tmp_path / "items.parquet")
+    table = ItemTable(tmp_path, frame["item_id"])
+    rules = FilterRules(table)
+    assert rules.mask(rules.read({"price": Wanted(min=1)})).tolist() == [False, False, True]
+    assert {name: row["price"] for name, row in table.rows(["a", "b"]).items()} == {"a": None, "b": 2.0}
+
+
+def test_a_whole_number_that_the_column_can_t_hold_is_refused(tmp_path):
+    frame = pl.DataFrame({"item_id": ["a"], "valid_from": None, "year": [1999]}, schema_overrides={"year": pl.Int16})
+    frame.with_columns(pl.col("valid_from").cast(TIME)).write_parquet(tmp_path / "items.parquet")
+    table = ItemTable(tmp_path, frame["item_id"])
+    assert table.checked("year", 32_767, "year") == 32_767
+    with pytest.raises(Refused) as refused:
+        table.checked("year", 32_768, "3.year")
+    assert refused.value.problem.field == "3.year"
+    assert "whole numbers from -32768 to 32767" in refused.value.problem.message

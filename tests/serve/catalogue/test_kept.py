@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
 from headrace.contracts.tables import ITEMS, TIME
 from headrace.serve.catalogue import kept as module
-from headrace.serve.catalogue.kept import Catalogue
-from headrace.serve.state.database import Database
+from headrace.serve.catalogue.kept import Catalogue, packed
+from headrace.serve.state.database import Database, digest
 
 SCHEMA = pl.Schema({**ITEMS.schema(), "colour": pl.String(), "grams": pl.Int64(), "seen": TIME})
 BLANK = dict.fromkeys(name for name in SCHEMA if name != "valid_from") | {"available": True}
@@ -51,7 +53,7 @@ def test_a_deleted_item_stays_so_and_comes_back_as_a_new_one(catalogue):
     assert not catalogue.get("pot").shown
     assert catalogue.put([{"item_id": "pot", "title": "New"}], {"pot": POT}, 40) == [True]
     assert catalogue.get("pot").row == BLANK | {"item_id": "pot", "title": "New"}
-    assert [catalogue.get("pot").shown_at(at_us) for at_us in (15, 25, 45)] == [None, False, True]
+    assert [catalogue.get("pot").shown_at(at_us) for at_us in (5, 15, 25, 45)] == [None, True, False, True]
 
 
 def test_another_process_s_changes_are_followed(catalogue, database, monkeypatch):
@@ -87,3 +89,19 @@ def test_rows_are_written_once_as_the_contract_s_table(catalogue, tmp_path):
     catalogue.put([{"item_id": "cup"}], {}, 40)
     assert catalogue.write_items(tmp_path) == 1
     assert len(list(tmp_path.glob("items/1970-01-01/*.parquet"))) == 2
+
+
+def test_a_row_that_the_newest_generation_s_table_can_t_hold_keeps_no_other_from_its_file(catalogue, tmp_path):
+    catalogue.put([{"item_id": "pot", "grams": 3_000_000}, {"item_id": "lid", "grams": 5}], {"pot": POT}, 10)
+    catalogue.schema = pl.Schema({**SCHEMA, "grams": pl.Int16(), "title": pl.List(pl.String), "seen": pl.Date()})
+    assert catalogue.write_items(tmp_path) == 2
+    (path,) = tmp_path.glob("items/*/*.parquet")
+    assert pl.read_parquet(path).select("item_id", "grams", "price").rows() == [("pot", None, 3.0), ("lid", 5, None)]
+    assert not catalogue.write_items(tmp_path)
+
+
+def test_an_item_that_an_earlier_version_knew_no_move_of_was_shown_as_its_row_says(catalogue, database):
+    catalogue.put([{"item_id": "pot", "price": 9.0}], {"pot": POT}, 10)
+    with database.writing() as writing:
+        writing.put(digest("pot"), packed(replace(catalogue.get("pot"), moves=())), db=database.tables["items"])
+    assert catalogue.get("pot").moves == ((10, True),)

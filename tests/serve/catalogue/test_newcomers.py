@@ -326,3 +326,15 @@ def test_without_a_text_encoder_words_are_read_all_the_same(pipeline, tmp_path):
     assert put(service, [new]).items[0].recommendable
     assert shown_to(service, [f"c{n}" for n in range(20)], "new")
     service.close()
+
+
+def test_a_generation_that_never_knew_an_item_which_another_s_build_has_shows_it_as_a_newcomer(service, shop, tmp_path):
+    """As after a rollback: what was put of it was put of an item that could be shown before."""
+    row = service.shelf.table.rows(["wool 1"])["wool 1"] | {"item_id": "muff", "text": MUFF.text}
+    service.shelf.catalogue.put([{"item_id": "muff", "price": 4.0}], {"muff": row}, service.now_us())
+    later = Service(shop, tmp_path / "logs", beside=service)
+    try:
+        assert "muff" in later.new_items.of_moment(later.now_us()).ids
+        assert later.recommend("wool1", "after the rollback").page
+    finally:
+        later.close()

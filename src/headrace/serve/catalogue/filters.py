@@ -24,6 +24,7 @@ from headrace.serve.messages import Filters, Refused, Value, Wanted
 
 _MOST_COLUMNS = 20
 _REMEMBERED = 64
+_EXACT = 2**53  # JSON's numbers are floats: from here on one of them is several whole numbers
 _HINTED = 10_000  # values of a column up to which a nearest one is looked for
 
 
@@ -125,7 +126,7 @@ def _is_number(value: Value) -> bool:
 
 
 def _is_whole(value: Value) -> bool:
-    return _is_number(value) and float(value).is_integer()
+    return _is_number(value) and float(value).is_integer() and abs(float(value)) < _EXACT
 
 
 def _is_flag(value: Value) -> bool:

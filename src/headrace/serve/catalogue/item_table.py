@@ -1,6 +1,7 @@
 """The build's items table as serving reads it: the last row of an item, a column by item number, and what a column may hold."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,10 @@ class ItemTable:
         }  # fmt: skip
         if not fits[kind]:
             raise Refused(field, f"is {value!r:.80}: the items' column holds {_HELD[kind]}.")
+        if kind == "whole":
+            least, most = _bounds(self.schema[name])
+            if not least <= value <= most:
+                raise Refused(field, f"is {value!r:.80}: the items' column holds whole numbers from {least} to {most}.")
         if kind == "text":
             return value if value.strip() else None  # as an import reads it
         return int(value) if kind == "whole" else float(value) if kind == "number" else value
@@ -69,7 +74,7 @@ class ItemTable:
         last = found.sort("valid_from", maintain_order=True).unique("item_id", keep="last").drop("valid_from")
         kinds = {name: self.kind(name) for name in last.columns}
         held = [
-            pl.col(name).to_physical().cast(pl.Int64) if kind == "time" else pl.col(name)
+            pl.col(name).to_physical().cast(pl.Int64) if kind == "time" else _known(pl.col(name)) if kind == "number" else name
             for name, kind in kinds.items()
             if kind != "other"
         ]
@@ -77,9 +82,11 @@ class ItemTable:
         return {row["item_id"]: {**blank, **row} for row in last.select(held).to_dicts()}
 
     def column(self, name: str) -> pl.Series:
-        """[n_items], by number; null for item 0 and where there is none. Read once."""
+        """[n_items], by number; null for item 0 and where there is none, or NaN. Read once."""
         if name not in self._columns:
             table = pl.read_parquet(self._path, columns=list(dict.fromkeys(["item_id", "valid_from", name])))
+            if self.kind(name) == "number":
+                table = table.with_columns(_known(pl.col(name)))
             last = table.sort("valid_from", maintain_order=True).unique("item_id", keep="last")
             mine = pl.DataFrame({"item_id": self._ids}).join(last, on="item_id", how="left", maintain_order="left")[name]
             self._columns[name] = pl.concat([pl.Series(name, [None], mine.dtype), mine])
@@ -92,6 +99,18 @@ class ItemTable:
         mine = pl.DataFrame({"item_id": self._ids}).join(last, on="item_id", how="left", maintain_order="left")
         said = pl.concat_str("title", "text", pl.col("categories").list.join(", "), separator="\n", ignore_nulls=True)
         return ["", *mine.select(said.fill_null("")).to_series().to_list()]
+
+
+def _known(numbers: pl.Expr) -> pl.Expr:
+    """NaN says nothing, and would be above every bound."""
+    return numbers.fill_nan(None)
+
+
+@cache
+def _bounds(dtype: pl.DataType) -> tuple[int, int]:
+    """Of a type of whole numbers."""
+    least, most = pl.select(least=dtype.min(), most=dtype.max()).row(0)  # type: ignore[attr-defined]
+    return least, most
 
 
 def text_of(row: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ that no generation knows: the next may.
 import json
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -37,7 +37,8 @@ ROWS_A_FILE = 50_000
 @dataclass(frozen=True)
 class Kept:
     """row: the contract's columns and further ones, whole; empty of a deleted item. at_us: since when. moves: (when, whether it
-    may be shown from then on), oldest first. was: (until when, what it said of itself in words), oldest first."""
+    may be shown from then on), oldest first; one at least, since of it another generation's build may say otherwise, or nothing.
+    was: (until when, what it said of itself in words), oldest first."""
 
     item_id: str
     row: Row
@@ -172,18 +173,13 @@ class Catalogue:
 
     def _as_put(self, before: Kept | None, sent: Row, below: Row | None, at_us: int) -> Change | None:
         blank = dict.fromkeys(name for name in self.schema if name != "valid_from") | {"available": True}
-        if before is None:
-            old, shown = below, bool(below and below["available"])
-        else:
-            old, shown = None if before.deleted else before.row, before.shown
+        old = below if before is None else None if before.deleted else before.row
         row = {**blank, **(old or {}), **sent}
         if row == old:
             return None
         at_us = at_us if before is None else max(at_us, before.at_us + 1)
-        moves = () if before is None else before.moves
-        if row["available"] != shown:
-            moves = (*moves, (at_us, row["available"]))[-_MOVES:]
         was = () if before is None else before.said_until(at_us, row)
+        moves = _moved(before, at_us, row["available"])
         return Change(Kept(sent["item_id"], row, at_us, False, moves, was), {**row, "valid_from": at_us})
 
     def _get(self, reading: Any, item_id: str) -> Kept | None:
@@ -214,12 +210,16 @@ def _as_deleted(before: Kept | None, item_id: str, below: Row | None, at_us: int
     if before is not None and before.deleted:
         return None
     row = below if before is None else before.row
-    shown = (row is not None and row["available"]) if before is None else before.shown
     at_us = at_us if before is None else max(at_us, before.at_us + 1)
-    moves = () if before is None else before.moves
     was = () if before is None else before.said_until(at_us, {})
-    kept = Kept(item_id, {}, at_us, True, (*moves, (at_us, False)) if shown or not moves else moves, was)
+    kept = Kept(item_id, {}, at_us, True, _moved(before, at_us, False), was)
     return Change(kept, None if row is None else {**row, "available": False, "valid_from": at_us})
+
+
+def _moved(before: Kept | None, at_us: int, shown: bool) -> tuple[tuple[int, bool], ...]:
+    """Moves of an item that may be shown from this moment on, or may not."""
+    moves = () if before is None else before.moves
+    return moves if before is not None and before.shown == shown else (*moves, (at_us, shown))[-_MOVES:]
 
 
 def packed(said: Kept | Row) -> bytes:
@@ -228,11 +228,16 @@ def packed(said: Kept | Row) -> bytes:
 
 def kept_of(value: bytes) -> Kept:
     found = json.loads(value)
-    return Kept(**found | {name: tuple(map(tuple, found.get(name, ()))) for name in ("moves", "was")})
+    kept = Kept(**found | {name: tuple(map(tuple, found.get(name, ()))) for name in ("moves", "was")})
+    # as an earlier version kept an item that came and went with its build alone
+    return kept if kept.moves else replace(kept, moves=((kept.at_us, kept.shown),))
 
 
 def _frame(rows: Sequence[Row], schema: pl.Schema) -> pl.DataFrame:
-    """Of this schema, whatever further columns the rows were put with: files of one folder have to be read as one table."""
+    """Of this schema, whatever columns and types the rows were put with: files of one folder have to be read as one table. A row
+    may have waited for a file while a generation came whose column is of another type: what that can't hold is empty."""
     held = {name: pl.Int64() if dtype.is_temporal() else dtype for name, dtype in schema.items()}
-    found = pl.DataFrame([{name: row.get(name) for name in held} for row in rows], schema=held, orient="row")
-    return found.cast({name: dtype for name, dtype in schema.items() if dtype.is_temporal()})
+    found = pl.DataFrame(
+        [pl.Series(name, [row.get(name) for row in rows], dtype, strict=False) for name, dtype in held.items()]
+    )  # fmt: skip
+    return found.cast({name: dtype for name, dtype in schema.items() if dtype.is_temporal()}, strict=False)

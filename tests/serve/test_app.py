@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,14 +18,9 @@ from headrace.cascade.run import open_run
 from headrace.contracts.tables import EVENTS
 from headrace.serve.logs.events import served_events
 from headrace.serve.logs.impressions import logged_request
+from tests.ports import free_port
 
 HEADRACE = Path(sys.executable).parent / "headrace"
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 @contextmanager
@@ -36,8 +30,8 @@ def serving(run, **environment):
     command = [str(HEADRACE), "serve", str(run), "--port", str(port)]
     server = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
-            deadline = time.monotonic() + 60
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as client:
+            deadline = time.monotonic() + 120
             while True:
                 try:
                     client.get("/healthz")
@@ -49,7 +43,10 @@ def serving(run, **environment):
             yield client, server
     finally:
         server.terminate()
-        server.wait(20)
+        try:
+            server.wait(60)
+        finally:
+            server.kill()
 
 
 @pytest.fixture(scope="module")
@@ -157,9 +154,10 @@ def test_sigterm_finishes_answers_in_flight_and_flushes_logs_and_state(own_run):
                     answers.append(one.result())
                 except httpx.TransportError:  # it came after the door was shut
                     continue
-        assert server.wait(20) in (0, -signal.SIGTERM)
+        assert server.wait(60) in (0, -signal.SIGTERM)
+    assert {one.status_code for one in answers} <= {200, 503}
+    answers = [one for one in answers if one.status_code == 200]  # others came to a door that was shut
     assert answers
-    assert all(one.status_code == 200 for one in answers)
     logs = own_run / "served"
     for one in answers:
         assert logged_request(logs, one.json()["request_id"]) is not None

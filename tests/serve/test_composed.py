@@ -13,8 +13,8 @@ import yaml
 from headrace.contracts.serving import ServeConfig
 from headrace.serve.app import open_service
 from headrace.serve.messages import Event
+from tests.ports import free_port
 from tests.serve.redis_process import PROGRAM, needs_redis
-from tests.serve.test_app import free_port
 
 SERVICES = yaml.safe_load((Path(__file__).parents[2] / "deploy" / "docker-compose.yml").read_text())["services"]
 
@@ -46,7 +46,7 @@ def test_its_redis_asks_for_the_password_keeps_every_write_and_is_healthy(placed
         assert kind == "CMD-SHELL"
         at_port = {**os.environ, "PATH": f"{Path(str(PROGRAM)).parent}:{os.environ['PATH']}"}
         check = line(healthy).replace("redis-cli", f"redis-cli -p {port}")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while subprocess.run(["sh", "-c", check], capture_output=True, env=at_port).returncode:
             assert kept.poll() is None
             assert time.monotonic() < deadline
@@ -65,4 +65,4 @@ def test_its_redis_asks_for_the_password_keeps_every_write_and_is_healthy(placed
         assert any((folder / "data").rglob("*.aof")), "written where the volume is"
     finally:
         kept.terminate()
-        kept.wait(10)
+        kept.wait(60)

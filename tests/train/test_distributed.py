@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,15 +13,10 @@ from torch.testing import assert_close
 
 from headrace.contracts.errors import ConfigError
 from headrace.train.distributed import Ranks, launched
+from tests.ports import free_port
 from tests.train.across_ranks import KILLED_BEFORE, whole_batches
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def torchrun(folder, *scenario, module="tests.train.across_ranks"):
@@ -30,7 +24,7 @@ def torchrun(folder, *scenario, module="tests.train.across_ranks"):
     env = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     return subprocess.run(
         [sys.executable, "-m", *command, "-m", module, str(folder), *scenario],
-        cwd=ROOT, env=env, capture_output=True, text=True, timeout=120,
+        cwd=ROOT, env=env, capture_output=True, text=True, timeout=500,
     )  # fmt: skip
 
 

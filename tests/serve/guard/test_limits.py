@@ -16,7 +16,8 @@ from headrace.serve.state.lately import Lately, emptied
 from tests.serve.guard.asking import ask, asked, echo, scope
 
 JSON = {"content-type": "application/json", "transfer-encoding": "chunked"}
-SMALL = Body(echo, ServeConfig(body_mb=0.001, json_depth=4, read_s=0.2))
+SMALL = Body(echo, ServeConfig(body_mb=0.001, json_depth=4, read_s=600.0))
+HASTY = Body(echo, ServeConfig(body_mb=0.001, read_s=0.2))
 
 
 def test_a_body_that_says_it_is_too_long_is_not_read():
@@ -46,7 +47,7 @@ def test_one_that_does_not_is_read_until_it_is_too_long():
 
 
 def test_a_slow_body_is_given_up():
-    answer = ask(SMALL, "POST", headers=JSON, chunks=[b"{"] * 100, pause_s=0.05)
+    answer = ask(HASTY, "POST", headers=JSON, chunks=[b"{"] * 100, pause_s=0.05)
     assert (answer.status, answer.error["field"]) == (408, "body")
 
 
@@ -85,7 +86,7 @@ def test_other_encodings_do_not_get_round_it():
 def test_looking_for_depth_takes_time_with_the_bytes_not_with_their_square(part):
     began = time.process_time()
     too_deep(part * 500_000, 32)
-    assert time.process_time() - began < 2, "with the square it is hours"
+    assert time.process_time() - began < 30, "of a second at most; with the square it is hours"
 
 
 def depth_of(value):

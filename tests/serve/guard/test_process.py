@@ -11,21 +11,22 @@ import httpx
 
 from headrace.serve.guard.keys import add_key, revoke_key
 from headrace.serve.logs.impressions import logged_request
-from tests.serve.test_app import free_port
+from tests.ports import free_port
 
 HEADRACE = Path(sys.executable).parent / "headrace"
 
 
 def test_keys_logs_and_a_stop_in_steps(own_run, tmp_path):
+    _patient(own_run)
     secret, gone = (add_key(own_run, name, ["read", "write"]) for name in ("website", "gone"))
     port, said = free_port(), tmp_path / "stderr"
     with said.open("w") as stderr:
         command = [str(HEADRACE), "serve", str(own_run), "--port", str(port), "--host", "0.0.0.0", "--log-format", "json"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as client:
             answered = _conversation(client, server, own_run, secret, gone)
-        assert server.wait(20) in (0, -signal.SIGTERM)
+        assert server.wait(60) in (0, -signal.SIGTERM)
     finally:
         server.kill()
         printed = server.communicate()[0]
@@ -41,13 +42,21 @@ def test_keys_logs_and_a_stop_in_steps(own_run, tmp_path):
         path.read_bytes().decode("latin-1") for path in own_run.rglob("*") if path.is_file() and path.suffix != ".npy"
     )  # fmt: skip
     for one in (secret, gone):
-        assert one.rpartition("_")[2] not in everywhere
+        assert one.split("_", 2)[2] not in everywhere, "the last part may hold a _ itself"
     assert "user of theirs" not in said.read_text()
+
+
+def _patient(run):
+    """It drains for longer than any machine takes to look, and is told to stop a second time: that it ends by itself is seen in
+    `test_listening`."""
+    kept = json.loads((run / "plan.json").read_text())
+    kept["toml"]["serve"] = {"drain_s": 600.0}
+    (run / "plan.json").write_text(json.dumps(kept))
 
 
 def _conversation(client, server, run, secret, gone):
     """Ids of the requests that were answered."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while True:
         try:
             assert client.get("/readyz").status_code == 200
@@ -66,14 +75,14 @@ def _conversation(client, server, run, secret, gone):
     assert ask(gone, "r2").status_code == 401
     assert ask(secret, "r3").status_code == 200
     server.send_signal(signal.SIGTERM)
-    until = time.monotonic() + 0.9  # drain_s is 1 s
+    until = time.monotonic() + 120
     while client.get("/readyz").status_code != 503:
         assert time.monotonic() < until
     assert ask(secret, "r4").status_code == 200, "it is answered while it drains"
+    server.send_signal(signal.SIGTERM)
     try:
         while ask(secret, "").status_code != 503:
-            assert time.monotonic() < until + 10
-            time.sleep(0.02)
+            assert time.monotonic() < until
     except httpx.TransportError:  # the door was shut between two requests
         pass
     return "r1", "r3", "r4"

@@ -21,9 +21,9 @@ from headrace.optim.makers import maker_of
 from headrace.train.parallel.processes import together
 from headrace.train.parallel.refusals import refuse_what_cannot_be_divided, refuse_what_is_not_elementwise
 from headrace.train.trainer import train
+from tests.ports import free_port
 from tests.train.parallel.across import Words, body_of, broken, drawn, many, resumed, run, whole_logits
 from tests.train.small import learned as small
-from tests.train.test_distributed import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 ALL = ParallelConfig(tensor=2, pipeline=2)
@@ -63,7 +63,7 @@ def test_torchrun_starts_one_layout_after_another_and_leaves_no_thread(tmp_path)
     env = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     ran = subprocess.run(
         [sys.executable, "-m", *command, "-m", "tests.train.parallel.across", str(tmp_path)],
-        cwd=ROOT, env=env, capture_output=True, text=True, timeout=120,
+        cwd=ROOT, env=env, capture_output=True, text=True, timeout=500,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     losses, _ = run(ParallelConfig(), epochs=2)

@@ -338,3 +338,23 @@ def test_a_generation_that_never_knew_an_item_which_another_s_build_has_shows_it
         assert later.recommend("wool1", "after the rollback").page
     finally:
         later.close()
+
+
+def test_a_put_reads_what_came_before_while_others_come(service, monkeypatch):
+    put(service, [MUFF, Item(item_id="tin", title="Tin")])
+
+    class Coming(dict):
+        """Another thread hears of an item whenever this one is looked through."""
+
+        def values(self):
+            for number, kept in self.items():
+                yield kept
+                self[10**6 + number] = kept
+
+        __iter__ = values
+
+    monkeypatch.setattr(service.shelf, "since", Coming(service.shelf.since))
+    read = []
+    monkeypatch.setattr(service.new_items, "kin_of", lambda texts: read.extend(texts))
+    service.new_items.read([{"item_id": "muff", "title": "Cuff"}, {"item_id": "cap", "title": "Cap"}, {"item_id": "wool 1"}])
+    assert read == ["Cuff\nmade of wool, warm and soft\nwool", "Cap"]

@@ -100,10 +100,10 @@ class NewItems:
     def read(self, rows: Sequence[Row]) -> None:
         """Of items that are about to be put, what would make the next answer wait."""
         if self.most:
-            since = {kept.item_id: kept for kept in self.shelf.since.values()}
-            before = {one: since[one].row for one in (row["item_id"] for row in rows) if one in since}
-            new = [row for row in rows if self.shelf.numbers.get(row["item_id"], self.shelf.n_items) >= self.shelf.n_items]
-            self.kin_of([text_of({**before.get(row["item_id"], {}), **row}) for row in new[-MOST:]])
+            shelf = self.shelf
+            new = [row for row in rows if shelf.numbers.get(row["item_id"], shelf.n_items) >= shelf.n_items][-MOST:]
+            before = [shelf.since.get(shelf.numbers.get(row["item_id"], 0)) for row in new]
+            self.kin_of([text_of(row if kept is None else kept.row | row) for kept, row in zip(before, new, strict=True)])
 
     def ready(self) -> None:
         """What would make the first answer wait."""

@@ -28,16 +28,18 @@ Places = dict[str, dict[int, float]]
 
 
 def search(service: Service, ask: Search) -> Hits:
-    """Refused: an empty query, a mode that the generation has not, a filter that does not fit its table."""
+    """Refused: an empty query, a mode that the generation has not, a filter that does not fit its table, nobody's order."""
     started, said = time.perf_counter(), list[str]()
     query, mode = ask.query.strip(), _mode(service, ask)
     if not query:
         raise Refused("query", "is empty: say what is looked for.")
+    if ask.personal and ask.user_id is None:
+        raise Refused("user_id", "is required for personal = true: whose order is it to be?")
     wanted = service.shelf.rules.read(ask.filters)
     places = _places(service, query, mode, wanted, said)
     order, scores, personal = _fused(places), _scores(places), False
-    if ask.personal and len(order):
-        order, scores, personal = _personal(service, ask, order, scores, said)
+    if ask.personal and ask.user_id is not None and len(order):
+        order, scores, personal = _personal(service, ask.user_id, order, scores, said)
     items = order[: ask.n]
     if len(items) < ask.n and wanted.said:
         fit = int(service.shelf.found(wanted).sum())
@@ -94,11 +96,9 @@ def _fused(places: Places) -> Int32:
 
 
 def _personal(
-    service: Service, ask: Search, order: Int32, scores: dict[int, float], said: list[str]
+    service: Service, user_id: str, order: Int32, scores: dict[int, float], said: list[str]
 ) -> tuple[Int32, dict[int, float], bool]:
-    if ask.user_id is None:
-        raise Refused("user_id", "is required for personal = true: whose order is it to be?")
-    asked = Asked(uuid4().hex, ask.user_id, service.now_us(), 0, 1)
+    asked = Asked(uuid4().hex, user_id, service.now_us(), 0, 1)
     requests = service.requests(asked)
     if not requests.users[0] and not len(requests.history.items):
         said.append("personal: nothing is known of the user, or may be looked at, so the order is the search's own.")

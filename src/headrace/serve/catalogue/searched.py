@@ -107,9 +107,10 @@ class Searched:
     def _read(self) -> None:
         """The words of what changed since the last search."""
         index = self.words
-        self.shelf.refresh()
-        self._stamp, changed = self.shelf.catalogue.since(self._stamp)
+        stamp, changed = self.shelf.catalogue.since(self._stamp)
+        self.shelf.refresh()  # after it, so that it has numbers for all that changed
         if not changed:
+            self._stamp = stamp
             return
         built = self.shelf.table.rows([kept.item_id for kept in changed])
         for kept in changed:
@@ -125,6 +126,7 @@ class Searched:
                 del self._vectors[number]
             elif text.strip():
                 self._waiting[number] = text
+        self._stamp = stamp
 
     def _encode(self) -> None:
         if not self._waiting:
@@ -132,9 +134,10 @@ class Searched:
         encoder = self.pipeline.text_encoder
         assert encoder is not None
         most = len(self._waiting) if isinstance(encoder, Tfidf) else _READ_AT_ONCE
-        newest = list(self._waiting)[-most:]
-        for number, vector in zip(newest, encoder.encode([self._waiting.pop(one) for one in newest], "item"), strict=True):
+        newest = list(self._waiting.items())[-most:]
+        for (number, _), vector in zip(newest, encoder.encode([text for _, text in newest], "item"), strict=True):
             self._vectors[number] = _unit(vector)
+            del self._waiting[number]
 
 
 def _unit(vector: Float32) -> Float32:

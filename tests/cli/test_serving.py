@@ -1,9 +1,14 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 
+import pytest
+
+from headrace.cli.serving import serve_run
 from headrace.cli.serving_doctor import _workers
+from headrace.contracts.errors import ConfigError
 
 
 def plan(**serve):
@@ -41,3 +46,24 @@ def test_numpy_is_told_to_answer_with_one_thread_before_it_is_loaded(tmp_path):
     free = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
     done = subprocess.run([sys.executable, "-c", THREADS, tmp_path], env=free, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1"]
+
+
+def test_a_port_that_is_taken_is_said_before_anything_is_opened(tmp_path, capsys):
+    """The plan is of no build: that would be said otherwise."""
+    (tmp_path / "plan.json").write_text(plan())
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(ConfigError, match="can't be listened on: Address already in use. Stop what"):
+            serve_run(tmp_path, "127.0.0.1", taken.getsockname()[1])
+    assert "answers on" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_no_run_is_refused_and_nothing_is_made_there(tmp_path, workers):
+    (tmp_path / "shop.toml").write_text("")
+    (tmp_path / "empty").mkdir()
+    for name in ("shop.toml", "empty", "none"):
+        with pytest.raises(ConfigError, match=rf"{name}: no build is there"):
+            serve_run(tmp_path / name, "127.0.0.1", 0, workers=workers)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["empty", "shop.toml"]

@@ -45,6 +45,10 @@ def app():
     def wholes(sent: Several) -> Any:
         return {}
 
+    @app.delete("/items/{number}")
+    def gone(number: int) -> Any:
+        return {}
+
     @app.get("/items/{number}")
     def item(number: int, n: Annotated[int, Query(ge=1)] = 1) -> Any:
         return {}
@@ -101,3 +105,17 @@ def test_paths_methods_and_parameters_are_named_too(app):
     ):  # fmt: skip
         answer = ask(app, method, path)
         assert (answer.status, answer.error["field"]) == (status, field)
+
+
+@pytest.mark.parametrize("sent_as", ["application/x-www-form-urlencoded", "text/plain", ""])
+def test_a_body_that_is_not_said_to_be_json_is_told_what_to_say(app, sent_as):
+    answer = ask(app, "POST", "/wholes", {"content-type": sent_as, "content-length": "14"}, [b'{"name": "eve"}'])
+    assert (answer.status, answer.error["field"]) == (422, "content-type")
+    assert "Content-Type: application/json" in answer.error["message"]
+    assert "eve" not in answer.error["message"]
+
+
+def test_every_method_of_a_path_is_told_where_another_is_asked(app):
+    answer = ask(app, "PUT", "/items/3")
+    assert answer.error["message"] == "is PUT; this path takes DELETE, GET."
+    assert answer.headers["allow"] == "DELETE, GET"

@@ -24,7 +24,7 @@ from headrace.cascade.foundation_section import NEED, upstream_files
 from headrace.cascade.pipeline import Pipeline
 from headrace.cascade.plan import Plan, plan_from, read_toml
 from headrace.cascade.user_state import with_timings
-from headrace.contracts.errors import ConfigError, nearest
+from headrace.contracts.errors import no_build
 from headrace.contracts.progress import Progress, silent
 from headrace.data import datasets
 from headrace.data.consent import Impersonal
@@ -80,8 +80,7 @@ def open_run(folder: Path, *, read_only: bool = True, as_built: bool = False) ->
     """
     path = folder / "plan.json"
     if not path.is_file():
-        close = nearest(folder.name, [p.parent.name for p in folder.parent.glob("*/plan.json")])
-        raise ConfigError(f"{folder}: no build is there (it has no plan.json).{close} Make one: headrace build shop.toml.")
+        raise no_build(folder)
     kept = json.loads(path.read_text())
     plan = plan_from(kept["toml"], where=kept["where"], folder=Path(kept["folder"]))
     return Pipeline(plan, Graph(Store(folder / "store"), read_only=read_only, as_built=as_built), kept["sources"])

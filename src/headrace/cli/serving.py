@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from importlib.util import find_spec
 from ipaddress import ip_address
@@ -35,8 +36,9 @@ def serve_run(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from headrace.serve.guard.keys import FILE, KeyRing
     from headrace.serve.guard.log_lines import log_to_stderr
-    from headrace.serve.workers.settings import serve_settings
+    from headrace.serve.workers.settings import check_built, serve_settings
 
+    check_built(folder)
     ring = KeyRing(folder / FILE)
     check_reach(folder, host, closed=ring.closed, anyone=anyone)
     log_to_stderr(log_format)
@@ -49,7 +51,8 @@ def serve_run(
     settings = settings if workers is None else replace(settings, workers=workers)
 
     def say(port: int) -> None:
-        page().print(f"{folder} answers on http://{host}:{port}/v1/recommend; try it on http://{host}:{port}/docs")
+        at = f"http://{host}:{port}"
+        page().print(f"{folder} answers on {at}/v1/recommend; try it on {at}/docs, look into it on {at}/console")
         page().print(_who(folder, ring.closed, len(ring.keys), host))
 
     if settings.workers > 1:
@@ -57,10 +60,12 @@ def serve_run(
         return
     from headrace.serve.app import create_app
     from headrace.serve.guard.listening import server
+    from headrace.serve.workers.sockets import held, port_of
 
-    listens = server(create_app(folder, **other), host, port)
-    say(port)
-    listens.run()
+    with ExitStack() as until_it_ends:  # the port before the run is opened: one that is taken is said at once
+        sockets = [until_it_ends.enter_context(one) for one in held(host, port, shared=False)]
+        port = port_of(sockets)
+        server(create_app(folder, **other), host, port, lambda: say(port)).run(sockets)
 
 
 def _supervise(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class HeadraceError(Exception):
@@ -25,6 +26,12 @@ class MissingExtra(HeadraceError):
 
     def __init__(self, package: str, extra: str, purpose: str):
         super().__init__(f"{purpose} needs {package}, which is not installed. Install it with: pip install 'headrace[{extra}]'")
+
+
+def no_build(folder: Path) -> ConfigError:
+    """The folder of a run that is none."""
+    close = nearest(folder.name, [path.parent.name for path in folder.parent.glob("*/plan.json")])
+    return ConfigError(f"{folder}: no build is there (it has no plan.json).{close} Make one: headrace build shop.toml.")
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ import pytest
 
 from headrace.serve.guard.headers import Headers
 from headrace.serve.guard.identified import Identified
-from headrace.serve.guard.log_lines import JsonLines, TextLines
+from headrace.serve.guard.log_lines import JsonLines, TextLines, log_to_stderr
 from headrace.serve.guard.logged import Logged
 from headrace.serve.guard.same_site import SameSite
 from tests.serve.guard.asking import ask, echo
@@ -31,7 +31,7 @@ def test_a_line_an_answer_with_neither_path_nor_headers_nor_body(caplog):
     ask(around(echo), "GET", "/v1/explain/user-42", headers, [b"body"])
     (record,) = caplog.records
     line = json.loads(JsonLines().format(record))
-    assert line["route"] == "/v1/explain/{request_id:any_id}"
+    assert line["route"] == "/v1/explain/{request_id}"
     assert (line["id"], line["status"], line["bytes"], line["generation"], line["key"]) == ("r1", 200, 4, "generation 1", "")
     assert line["ms"] >= 0
     for form in (JsonLines(), TextLines("%(message)s")):
@@ -72,3 +72,19 @@ def test_a_page_of_another_site_may_not_write():
     ):  # fmt: skip
         assert ask(app, method, headers={"Origin": origin, "Host": "host:8765"}).status == status
     assert ask(app, "POST").status == 200
+
+
+def test_a_library_that_sets_itself_a_lower_level_says_no_more(capsys):
+    root, noisy = logging.getLogger(), logging.getLogger("noisy.library")
+    before, level = root.handlers[:], root.level
+    try:
+        log_to_stderr("text")
+        noisy.setLevel(logging.DEBUG)
+        noisy.debug("an index is made")
+        noisy.warning("an index is damaged")
+        logging.getLogger("headrace.serve.app").info("an answer")
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+    said = capsys.readouterr().err
+    assert ("an index is made" in said, "an index is damaged" in said, "an answer" in said) == (False, True, True)

@@ -9,13 +9,17 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Tag
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from headrace.contracts.errors import listed, nearest
+from headrace.serve.guard.scopes import NO_ROUTE
 from headrace.serve.messages import Failed, Problem, Refused
 from headrace.serve.state.database import Full
 from headrace.serve.state.redis_server import Unavailable
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {422: {"model": Failed, "description": "Which field can't be used, and why"}}
+
+_AS_JSON = "a body is taken as JSON. Send Content-Type: application/json (curl: -H 'content-type: application/json')."
 
 
 def handle_failures(app: FastAPI) -> None:
@@ -23,6 +27,9 @@ def handle_failures(app: FastAPI) -> None:
     async def unusable(request: Request, error: RequestValidationError) -> JSONResponse:
         body = getattr(request.scope.get("route"), "body_field", None)
         expected = None if body is None else _annotation(body)
+        if isinstance(error.body, bytes):  # parsed is what is said to be JSON, so that no form of another site's is
+            said = request.headers.get("content-type", "")
+            return _failed(Problem(field="content-type", message=f"{_as_sent(said)}: {_AS_JSON}"), 422)
         return _failed(first_problem(error, expected), 422)
 
     @app.exception_handler(Refused)
@@ -41,12 +48,15 @@ def handle_failures(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def elsewhere(request: Request, error: HTTPException) -> JSONResponse:
         """What the framework itself refuses."""
+        taken, headers = _taken(request), dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(taken)  # all of the path's: the framework names those of one of its routes
         field, says = {
-            404: ("path", "is no route of this server. GET /openapi.json lists them."),
-            405: ("method", f"is {request.method}, which this path does not take. GET /openapi.json lists what it takes."),
+            404: ("path", NO_ROUTE),
+            405: ("method", f"is {request.method}; this path takes {listed(taken, len(taken))}."),
             400: ("body", "can't be read as JSON in UTF-8."),
         }.get(error.status_code, ("request", f"{error.detail}."))
-        return _failed(Problem(field=field, message=says), error.status_code, error.headers)
+        return _failed(Problem(field=field, message=says), error.status_code, headers)
 
 
 def first_problem(error: RequestValidationError, expected: Any) -> Problem:
@@ -71,6 +81,16 @@ def first_problem(error: RequestValidationError, expected: Any) -> Problem:
 
 def _failed(problem: Problem, status: int, headers: Any = None) -> JSONResponse:
     return JSONResponse(Failed(error=problem).model_dump(), status, headers)
+
+
+def _as_sent(content_type: str) -> str:
+    return f'is "{content_type:.80}"' if content_type else "is required and not there"
+
+
+def _taken(request: Request) -> list[str]:
+    """The methods that the request's path takes."""
+    fit = [one for one in request.app.routes if one.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for one in fit for method in getattr(one, "methods", None) or ()} - {"HEAD"})
 
 
 def _annotation(body: Any) -> Any:

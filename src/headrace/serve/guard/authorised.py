@@ -13,6 +13,7 @@ from typing import Any
 from headrace.serve.guard.keys import KeyRing
 from headrace.serve.guard.passage import Passage
 from headrace.serve.guard.refusing import header, problem
+from headrace.serve.guard.scopes import NO_ROUTE
 
 log = logging.getLogger(__name__)
 _HOW = {"WWW-Authenticate": 'Bearer realm="headrace", Basic realm="headrace", charset="UTF-8"'}
@@ -46,7 +47,7 @@ class Authorised:
             return problem("key", f"is none of this server's, or was revoked. {_ASK}", 401, _HOW)
         passage.key, passage.caller = key.name, f"key {key.name}"
         if not passage.known:
-            return problem("path", "is no route of this server. GET /openapi.json lists them.", 404)
+            return problem("path", NO_ROUTE, 404)
         if passage.needs not in key.scopes:
             has = ", ".join(key.scopes)
             return problem("key", f'{key.name} has the scope {has}; this asks for "{passage.needs}".', 403)

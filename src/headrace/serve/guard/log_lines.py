@@ -11,8 +11,9 @@ LogFormat = Literal["text", "json"]
 
 
 def log_to_stderr(form: LogFormat) -> None:
-    """All that is logged from warnings up, and the lines of answers."""
+    """All that is logged from warnings up, and the lines of answers; no less of a library that sets itself a lower level."""
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(lambda record: record.levelno >= logging.WARNING or record.name.startswith("headrace."))
     handler.setFormatter(JsonLines() if form == "json" else TextLines("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("headrace.serve").setLevel(logging.INFO)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 SCOPES = ("read", "write", "admin")
 ANY = "a route that is not there"
+NO_ROUTE = "is no route of this server. GET /openapi.json lists them, /docs tells of each, people look at /console."
 _ALL = "GET|POST|PUT|PATCH|DELETE"
 
 
@@ -49,11 +50,11 @@ RULES = (
 
 
 def scope_of(method: str, path: str) -> tuple[str, str | None]:
-    """(the rule's path, its scope); ("unknown", ANY) where there is none."""
+    """(the rule's path, its scope); ("unknown", ANY) where there is none. Of the path's parts their names alone are told."""
     asked = "GET" if method == "HEAD" else method
-    for rule, pattern, methods in _COMPILED:
+    for name, scope, pattern, methods in _COMPILED:
         if pattern.fullmatch(path) and asked in methods:
-            return rule.path, rule.scope
+            return name, scope
     return "unknown", ANY
 
 
@@ -63,4 +64,6 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile("".join(made), re.DOTALL)
 
 
-_COMPILED = [(rule, _pattern(rule.path), frozenset(rule.methods.split("|"))) for rule in RULES]
+_COMPILED = [
+    (re.sub(r":\w+\}", "}", rule.path), rule.scope, _pattern(rule.path), frozenset(rule.methods.split("|"))) for rule in RULES
+]

@@ -5,9 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from headrace.contracts.config import parse
-from headrace.contracts.errors import ArtifactError
+from headrace.contracts.errors import ArtifactError, no_build
 from headrace.contracts.serving import ServeConfig
 from headrace.flywheel.generations import Generations
+
+
+def check_built(run: Path) -> None:
+    """Before anything is made in a folder that is no run, or is misspelt."""
+    if Generations(run).live is None and not (run / "plan.json").is_file():
+        raise no_build(run)
 
 
 def serve_settings(run: Path) -> ServeConfig:

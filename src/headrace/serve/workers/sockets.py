@@ -17,8 +17,11 @@ from headrace.contracts.errors import ConfigError
 _BACKLOG = 2048
 
 
-def held(host: str, port: int) -> list[socket.socket]:
-    """One for each address of the host, bound and not listening. port: 0 for any free one. ConfigError: it can't be had."""
+def held(host: str, port: int, *, shared: bool = True) -> list[socket.socket]:
+    """One for each address of the host, bound and not listening. port: 0 for any free one. ConfigError: it can't be had.
+
+    shared: processes that are started may listen beside it.
+    """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
@@ -28,9 +31,9 @@ def held(host: str, port: int) -> list[socket.socket]:
         for family, _, _, _, address in dict.fromkeys(found):
             try:
                 place = (address[0], port, *address[2:])
-                if port:
+                if port and shared:
                     _bound(family, place, shared=False).close()  # refused where anybody listens, also one who would share
-                sockets.append(_bound(family, place, shared=True))
+                sockets.append(_bound(family, place, shared=shared))
             except OSError as error:
                 if family != socket.AF_INET6 or len(found) == 1 or error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
                     raise  # else a machine without IPv6, which has a name for it all the same

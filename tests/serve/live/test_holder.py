@@ -7,6 +7,7 @@ import weakref
 import pytest
 from fastapi.testclient import TestClient
 
+from headrace.contracts.errors import ArtifactError
 from headrace.contracts.serving import GuardrailConfig
 from headrace.serve.app import create_app
 from headrace.serve.live.guardrails import Tripped
@@ -62,7 +63,8 @@ def test_a_closed_generation_leaves_the_memory(live, ledger):
     old = weakref.ref(live.current), weakref.ref(live.current.cascade), weakref.ref(live.current.pipeline)
     ledger.promote(2, "")
     live.reload()
-    live.open.keep({live.current.generation})
+    live.open.take_out({live.current.generation})
+    live.open.let_go()
     gc.unfreeze()
     assert [one() for one in old] == [None, None, None]
 
@@ -104,3 +106,36 @@ def test_of_several_processes_the_one_with_the_duty_rolls_back(live, ledger):
     assert [move.what for move in ledger.moves] == ["promote", "promote", "rollback"]
     assert live.number == 1
     assert live.watch is None
+
+
+def test_one_that_is_wanted_again_while_others_are_closed_is_open(live, ledger, monkeypatch):
+    for number in (2, 3):
+        live.open.opened(ledger.get(number))
+    live.open.take_out(live._needed())
+    monkeypatch.setattr(live.open.flights, "landed", lambda *_: live.shadow is not None or live.cast(3) is None)
+    live.open.let_go()
+    assert live.shadow.candidate is live.open.by_key[ledger.get(3).key]
+    assert live.shadow.candidate.recommend("c1", "still open").page
+    assert set(live.open.by_key) == {ledger.get(1).key, ledger.get(3).key}
+
+
+def test_one_that_fails_to_close_keeps_no_other_open(live, ledger, monkeypatch, caplog):
+    second, third = (live.open.opened(ledger.get(number)) for number in (2, 3))
+    close = second.close
+    monkeypatch.setattr(second, "close", lambda: close() or 1 / 0)
+    live.open.take_out(live._needed())
+    live.open.let_go()
+    assert live.current.state.views == [live.current.state]
+    assert f"generation {second.generation} could not be closed" in caplog.text
+    assert third.generation not in live.open.by_key
+
+
+def test_a_shadow_that_can_t_be_opened_leaves_the_one_there_is(live, ledger, monkeypatch):
+    live.cast(3)
+    with monkeypatch.context() as broken:
+        broken.setattr("headrace.serve.live.open_ones.open_beside", lambda *_: 1 / 0)
+        with pytest.raises(ArtifactError):
+            live.cast(2)
+    live._look()
+    assert live.shadow is not None
+    assert live.shadow.candidate.generation == ledger.get(3).key

@@ -78,6 +78,29 @@ def test_a_full_queue_drops_and_a_failure_is_counted(live, shadow, monkeypatch):
     monkeypatch.setattr(shadow.candidate, "walk", walk)
 
 
+def test_what_waits_when_it_is_closed_is_not_answered_any_more(live, ledger, monkeypatch):
+    busy, held, walked = threading.Event(), threading.Event(), []
+    made = Shadow(live.open.opened(ledger.get(3)), live.metered, share=1.0, waiting=4)
+
+    def slow(asked, **settings):
+        walked.append(asked.request_id)
+        busy.set()
+        assert held.wait(10)
+        raise ValueError("broken")
+
+    monkeypatch.setattr(made.candidate, "walk", slow)
+    asked(live, 1, made)
+    assert busy.wait(10)
+    asked(live, 9, made, start=1)
+    closing = threading.Thread(target=made.close)
+    closing.start()
+    assert made.closing.wait(10)
+    held.set()
+    closing.join(10)
+    assert not closing.is_alive()
+    assert walked == ["r0"]
+
+
 def test_a_share_is_asked_and_a_request_sent_again_is_not(live, ledger):
     some = Shadow(live.open.opened(ledger.get(3)), live.metered, share=0.3, waiting=100)
     asked(live, 40, some)

@@ -125,7 +125,8 @@ def test_a_swap_leaves_every_history_as_it_was(live, ledger, told_before):
     assert names_of(second) == names_of(first) == before
     assert second.state.known.holds([one.event_id for one in told_before]).sum() == 4
     assert second.receive(told_before).repeated == 4
-    live.open.keep({second.generation})
+    live.open.take_out({second.generation})
+    live.open.let_go()
     assert names_of(second) == before
     with second.state.reading() as reading:
         assert reading.stat(second.state.tables["newer"])["entries"] == 2, "what all have read is taken out"
@@ -142,7 +143,8 @@ def test_requests_in_flight_end_on_the_old_one_before_it_is_closed(live, ledger)
     live.reload()
 
     def close():
-        live.open.keep({live.current.generation})
+        live.open.take_out({live.current.generation})
+        live.open.let_go()
         closed.set()
 
     thread = threading.Thread(target=close)
@@ -161,7 +163,8 @@ def test_nothing_of_a_closed_generation_is_kept_for_answers_that_are_not_in_a_fi
     models = [weakref.ref(one.scorer) for one in live.current.cascade.scorings]
     ledger.promote(2, "")
     live.reload()
-    live.open.keep({live.current.generation})
+    live.open.take_out({live.current.generation})
+    live.open.let_go()
     assert [model() for model in models] == [None] * len(models)
     live.close()
     assert logged_request(wheel / "served", "it waits for a file") is not None

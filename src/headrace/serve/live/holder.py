@@ -113,8 +113,12 @@ class Live:
         with self._moving:
             if isinstance(number, int):
                 self.ledger.get(number)
-            self.shadowed = number
-            self._cast_shadow(asked=True)
+            before, self.shadowed = self.shadowed, number
+            try:
+                self._cast_shadow(asked=True)
+            except HeadraceError:
+                self.shadowed = before
+                raise
             self._asks.all(SHADOW, written(number))
         self._wake.set()
 
@@ -137,7 +141,8 @@ class Live:
             try:
                 with self._moving:
                     self._look()
-                self.open.keep(self._needed())
+                    self.open.take_out(self._needed())
+                self.open.let_go()
             except Exception:  # this thread is what a promotion is noticed by: it must live on whatever a folder holds
                 log.exception("%s: generations could not be looked at", self.run)
 

@@ -22,10 +22,10 @@ _LANDS_S = 30.0
 
 
 class OpenOnes:
-    """Of one thread at a time. first: the one that is open. settle: waits for answers that are being worked out."""
+    """Of one thread at a time, but for `let_go`. first: the one that is open. settle: waits for answers that are being worked out."""
 
     def __init__(self, run: Path, first: Service):
-        self.run, self.by_key = run, {first.generation: first}
+        self.run, self.by_key, self._leaving = run, {first.generation: first}, list[Service]()
         self.flights, self.metered = Flights(), Metered(first.metrics)
         self.settle: Callable[[], None] = lambda: None
         self.refused: dict[int, str] = {}
@@ -62,22 +62,28 @@ class OpenOnes:
         self.by_key = {**self.by_key, made.generation: made}  # replaced whole: others look through it meanwhile
         self.metered.open.set(len(self.by_key))
 
-    def keep(self, needed: Set[str]) -> None:
-        """Closes all others, in the order they were opened."""
-        for key in [key for key in self.by_key if key not in needed]:
-            service = self.by_key[key]
-            self.by_key = {other: one for other, one in self.by_key.items() if other != key}
+    def take_out(self, needed: Set[str]) -> None:
+        """Nobody is given any other from now on; `let_go` closes them."""
+        self._leaving += [service for key, service in self.by_key.items() if key not in needed]
+        self.by_key = {key: service for key, service in self.by_key.items() if key in needed}
+
+    def let_go(self) -> None:
+        """Closes what was taken out, in the order it was opened. It waits for requests, so others may open and take out meanwhile."""
+        while self._leaving:
+            key = self._leaving[0].generation
             if not self.flights.landed(self.flights.next_epoch(), _LANDS_S):
                 log.warning("generation %s is closed though requests from before are still in flight", key)
             self.settle()
-            service.close()
-            del service
+            try:
+                self._leaving.pop(0).close()
+                log.info("generation %s is closed", key)
+            except Exception:  # what it holds is lost to this process; the others need not be
+                log.exception("generation %s could not be closed", key)
             _collect()
             self.metered.open.set(len(self.by_key))
-            log.info("generation %s is closed", key)
 
     def close(self) -> None:
-        for service in self.by_key.values():
+        for service in (*self._leaving, *self.by_key.values()):
             service.close()
 
     def _any(self) -> Service:

@@ -53,6 +53,7 @@ class Shadow:
         self._lately = candidate.shared.lately
         self._seen = Ring(self._lately.tables["compared"], _LOOKED_BACK, whose(candidate.generation))
         self._queue: queue.Queue[Waiting | None] = queue.Queue(waiting)
+        self.closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
         self._thread.start()
 
@@ -85,16 +86,13 @@ class Shadow:
 
     def close(self) -> None:
         """What waits is not answered any more; afterwards nothing of the candidate is in use."""
-        while True:
-            try:
-                self._queue.put_nowait(None)
-                break
-            except queue.Full:
-                self._queue.get_nowait()
+        self.closing.set()
+        with suppress(queue.Full):  # then there is something that the thread has to take, and sees that it is over
+            self._queue.put_nowait(None)
         self._thread.join()
 
     def _run(self) -> None:
-        while (one := self._queue.get()) is not None:
+        while (one := self._queue.get()) is not None and not self.closing.is_set():
             started = time.perf_counter()
             try:
                 asked = one.given.asked

@@ -22,7 +22,7 @@ _LANDS_S = 30.0
 
 
 class OpenOnes:
-    """Of one thread at a time, but for `let_go`. first: the one that is open. settle: waits for answers that are being worked out."""
+    """Of one thread at a time, but for `let_go`. first: the one that is open. settle: waits for answers being worked out."""
 
     def __init__(self, run: Path, first: Service):
         self.run, self.by_key, self._leaving = run, {first.generation: first}, list[Service]()
@@ -68,7 +68,7 @@ class OpenOnes:
         self.by_key = {key: service for key, service in self.by_key.items() if key in needed}
 
     def let_go(self) -> None:
-        """Closes what was taken out, in the order it was opened. It waits for requests, so others may open and take out meanwhile."""
+        """Closes what was taken out, in the order it was opened. It waits for requests; others may open and take out meanwhile."""
         while self._leaving:
             key = self._leaving[0].generation
             if not self.flights.landed(self.flights.next_epoch(), _LANDS_S):

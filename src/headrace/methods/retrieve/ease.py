@@ -17,7 +17,6 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Gt
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 
 from headrace.contracts.config import config
 from headrace.contracts.errors import ConfigError
@@ -54,6 +53,8 @@ class EASE:
                 f"ease: the catalogue has {n_items:,} items, so its fit needs {8 * n_items**2 / 1e9:,.1f} GB; most_items is "
                 f"{self.config.most_items:,}. Raise it where the memory is there, or use itemknn, which keeps little."
             )
+        from scipy.linalg import cho_factor, cho_solve  # here, as a server that only answers has no use for it
+
         users = once(interactions.history, n_items)
         gram = (users.T @ users).toarray()
         gram[np.diag_indices(n_items)] += self.config.l2

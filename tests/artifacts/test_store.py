@@ -134,7 +134,7 @@ def test_of_two_writers_the_first_stays(store):
     def write(text):
         with store.create(manifest()) as draft:
             (draft.path / "file.txt").write_text(text)
-            together.wait(timeout=10)  # both are writing; neither has been renamed yet
+            together.wait(timeout=60)  # both are writing; neither has been renamed yet
         found.append(store.find("model", "a"))
 
     writers = [Thread(target=write, args=(text,)) for text in ("one", "two")]

@@ -99,7 +99,8 @@ from tests.cascade.some_writer import LastItem, histories
 
 class Slow(LastItem):
     def write(self, history, n):
-        time.sleep(0.05)
+        if len(self.asked) == 4:
+            time.sleep(600)  # until it is killed
         return super().write(history, n)
 
 written(Slow(), histories(200), 3, Path(sys.argv[1]))
@@ -109,8 +110,8 @@ written(Slow(), histories(200), 3, Path(sys.argv[1]))
 def test_a_killed_job_goes_on_where_it_was(tmp_path: Path) -> None:
     """A real process and a real SIGKILL: what was on the disk is not written again, and the answer is the same to the bit."""
     first = subprocess.Popen([sys.executable, "-c", SLOW, str(tmp_path)])
-    deadline = time.monotonic() + 60
-    while len(list(tmp_path.glob("*/part-*"))) < 3 and time.monotonic() < deadline:
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("*/part-*.safetensors"))) < 4 and time.monotonic() < deadline:
         time.sleep(0.005)
     first.kill()
     assert first.wait() == -signal.SIGKILL

@@ -3,6 +3,7 @@ import gzip
 import json
 import logging
 import sys
+import threading
 import time
 from contextlib import closing, contextmanager
 from email.utils import formatdate
@@ -30,7 +31,7 @@ def asking(reply, **settings):
 
 
 def backend(url, **settings):
-    quick = {"base_url": url, "model": "m", "tries": 2, "first_pause_s": 0.001, "timeout_s": 5.0}
+    quick = {"base_url": url, "model": "m", "tries": 2, "first_pause_s": 0.001, "timeout_s": 60.0}
     return OpenAIServer(ServerConfig(**quick | settings))
 
 
@@ -138,18 +139,23 @@ def test_a_server_that_is_down():
     assert answer.usage.completion_tokens == 0
 
 
+def silent(handler):
+    """Until the client hangs up."""
+    handler.connection.recv(1)
+
+
 def drips(handler):
     """An answer whose end never comes."""
     handler.send_response(200)
     handler.send_header("content-length", "100000")
     handler.end_headers()
-    for _ in range(30):
+    for _ in range(3000):  # until the client hangs up
         handler.wfile.write(b" ")
         handler.wfile.flush()
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("reply", [lambda _: time.sleep(0.4), lambda _: drips], ids=["silent", "drips"])
+@pytest.mark.parametrize("reply", [lambda _: silent, lambda _: drips], ids=["silent", "drips"])
 def test_a_server_that_is_too_slow(reply):
     with asking(reply, timeout_s=0.1, tries=1) as (server, model):
         (answer,) = model.complete_many([chat("Is tea hot?")])
@@ -162,13 +168,13 @@ def test_a_server_that_asks_for_a_pause_gets_it(wait):
     times = []
 
     def reply(_):
-        times.append(time.time())
+        times.append(time.monotonic())
         after = formatdate(time.time() + 1.5, usegmt=True) if wait == "date" else wait
         return (429, {"retry-after": after}, b"{}") if len(times) == 1 else completion("Yes.")
 
     with asking(reply) as (_, model):
         assert model.complete_many([chat("Is tea hot?")])[0].text == "Yes."
-    assert 0.19 < times[1] - times[0] < 2.5  # a date has whole seconds
+    assert times[1] - times[0] > 0.19  # a date has whole seconds
 
 
 def test_a_wrong_key_stops_at_once_and_is_never_shown(monkeypatch, caplog):
@@ -198,8 +204,11 @@ def test_many_failures_in_a_row_stop_and_what_was_answered_is_kept(tmp_path):
 
 
 def test_no_more_at_once_than_asked_for_and_every_answer_in_its_place():
+    two = threading.Barrier(2)
+
     def reply(body):
-        time.sleep(0.005)
+        if int(last(body)) < 2:
+            two.wait(60)  # for the other one, which is under way
         return completion(f"{last(body)}!")
 
     with asking(reply, concurrency=3) as (server, model):
@@ -210,10 +219,11 @@ def test_no_more_at_once_than_asked_for_and_every_answer_in_its_place():
 
 def test_any_number_of_rows_takes_so_many_requests_at_once_and_no_more_memory():
     """In parts, as rows of a table are asked: live blocks of memory after half of them and after all."""
-    rows, part, settled = 800, 100, 0
+    rows, part, settled, two = 400, 50, 0, threading.Barrier(2)
 
-    def reply(_):
-        time.sleep(0.005)
+    def reply(body):
+        if last(body) in ("0", "1"):
+            two.wait(60)  # for the other one, which is under way
         return completion(YES)
 
     with serving(reply, keeps=False) as server, closing(backend(server.url, concurrency=8)) as made:

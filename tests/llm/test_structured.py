@@ -71,10 +71,10 @@ def test_what_does_not_meet_the_schema_says_why_and_is_never_mended(said, reason
 
 
 def test_a_long_answer_full_of_braces_is_given_up():
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(NoObject):
         first_object("{x} " * 100_000)
-    assert time.perf_counter() - started < 5  # all of it would take half a minute
+    assert time.process_time() - started < 10  # all of it would take half a minute
 
 
 @pytest.mark.parametrize(

@@ -43,17 +43,21 @@ HEADRACE = [sys.executable, "-c", "from headrace.cli.main import run; run()", "a
 
 
 class Counting:
-    """Which tries of which rows were asked. Holds every answer for a moment, so that some are under way."""
+    """Which tries of which rows were asked. After so many it answers no more until `go_on`, so that some are under way."""
 
-    def __init__(self):
+    def __init__(self, after):
         self.asked, self.lock = Counter[tuple[str, int]](), threading.Lock()
+        self.after, self.held, self.go_on = after, 0, threading.Event()
 
     def __call__(self, body):
         row = re.findall(r"cup (\d+)", "\n".join(message["content"] for message in body["messages"]))[0]
         attempt = 1 + any(message["role"] == "assistant" for message in body["messages"])
         with self.lock:
             self.asked[row, attempt] += 1
-        time.sleep(0.01)
+            held = self.asked.total() > self.after and not self.go_on.is_set()
+            self.held += held
+        if held:
+            self.go_on.wait(600)
         # Every fifth row is answered wrongly the first time: that answer was paid for as well.
         return completion("Hm." if attempt == 1 and int(row) % 5 == 0 else '{"topic": "price"}')
 
@@ -71,19 +75,22 @@ def answered(folder):
 def test_a_killed_run_goes_on_where_it_was(tmp_path, after, more):
     reviews(tmp_path, ROWS)
     (tmp_path / "topics.txt").write_text(PROMPT)
-    counting = Counting()
+    counting = Counting(after)
     with serving(counting) as server:
         (tmp_path / "topics.toml").write_text(TOML.format(url=server.url, concurrency=CONCURRENCY))
         with (tmp_path / "said").open("w") as said:
             first = subprocess.Popen([*HEADRACE, *more], cwd=tmp_path, stderr=said)
-        deadline = time.monotonic() + (180 if more else 60)  # Ray takes its time to start
-        while sum(counting.asked.values()) < after and time.monotonic() < deadline:
+        deadline = time.monotonic() + 300  # Ray takes its time to start
+        at_work = 1 if more else CONCURRENCY  # a worker of Ray's may be without rows by then
+        while counting.held < at_work and first.poll() is None and time.monotonic() < deadline:
             time.sleep(0.001)
+        while answered(tmp_path)[0] < counting.asked.total() - counting.held and time.monotonic() < deadline:
+            time.sleep(0.01)  # until what was answered is written
         first.kill()
         assert first.wait() == -signal.SIGKILL, (tmp_path / "said").read_text()
         assert not (tmp_path / "topics.parquet").exists()
-        time.sleep(0.1)  # what was under way comes to its end in the server
         before = counting.asked.copy()
+        counting.go_on.set()
         kept, rows = answered(tmp_path)
         assert rows > 0
         assert sum(before.values()) - kept <= CONCURRENCY, "all that was answered is on the disk, but for what was under way"

@@ -45,10 +45,11 @@ def own_run(run: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def redis():
-    """A real redis-server, empty."""
+def redis(monkeypatch: pytest.MonkeyPatch):
+    """A real redis-server, empty. It is waited for as long as a busy machine takes; one that was killed refuses at once."""
     from tests.serve.redis_process import RedisProcess
 
+    monkeypatch.setattr("headrace.serve.state.redis_server._WAIT_S", 60.0)
     folder = Path(tempfile.mkdtemp(prefix="redis"))
     made = RedisProcess(folder)
     yield made

@@ -15,6 +15,7 @@ from pathlib import Path
 from headrace.contracts.serving import ServeConfig
 from headrace.data.log import Log
 from headrace.serve.logs.events import EventLog, served_events
+from headrace.serve.state import redis_server
 from headrace.serve.state.redis_state import RedisState
 from tests.serve.state.test_layered import row
 
@@ -22,6 +23,7 @@ ROTATE_S, LEASE_S, BEFORE_S = 0.1, 1.0, 0.05
 
 
 def main(folder: Path, tables: Path, url: str) -> None:
+    redis_server._WAIT_S = 60.0
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     (folder / "state").mkdir(parents=True, exist_ok=True)

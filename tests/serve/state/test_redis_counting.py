@@ -2,7 +2,6 @@
 
 import shutil
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -20,6 +19,7 @@ from tests.data.tables import some_events, write_tables
 from tests.serve.redis_process import needs_redis
 from tests.serve.state.test_layered import LAST_US, N_EVENTS, row
 from tests.serve.test_point_in_time import CANDIDATES, assert_as_rebuilt, one_month
+from tests.serve.workers.started import until
 
 pytestmark = needs_redis
 
@@ -85,11 +85,13 @@ def test_who_comes_late_reads_all_and_nobody_reads_anything_twice(opened, monkey
     sending = threading.Thread(target=sends)
     sending.start()
     counted: list[OnlineCounting] = []
-    while len(counted) < 5:
-        if len(sent) > 30 * len(counted):
+    try:
+        while len(counted) < 5:
+            until(lambda: len(sent) > 30 * len(counted))
             counted.append(OnlineCounting(opened(f"late {len(counted)}"), state.log.counts))
-    ended.set()
-    sending.join()
+    finally:
+        ended.set()
+        sending.join()
     for one in counted:
         one.of(["new 1"])
         assert events_of(one) == len(sent)
@@ -139,8 +141,7 @@ def test_a_page_made_without_redis_is_worked_out_again_as_it_was(rich, tmp_path,
     redis.kill()
     given = one.recommend("c1", "r")
     redis.start()
-    while one.state.rows_told() is None:
-        time.sleep(0.01)
+    until(lambda: one.state.rows_told() is not None)
     assert given.asked.skipped == ("history",)
     assert given.walked is not None
     before, after = given.walked.requests.features, one.requests(given.asked).features

@@ -7,6 +7,7 @@ from headrace.contracts.serving import ServeConfig
 from headrace.serve.explain import explain
 from headrace.serve.service import Service
 from tests.serve.redis_process import needs_redis
+from tests.serve.workers.started import until
 
 pytestmark = needs_redis
 
@@ -63,7 +64,6 @@ def test_while_redis_is_away_a_server_remembers_what_it_answered_itself(services
     assert one.recommend("c1", "meanwhile").asked.skipped == ("history",)
     assert one.recommend("c1", "meanwhile").again
     redis.start()
-    while other.remembered("before") is None:
-        pass
+    until(lambda: other.remembered("before") is not None)
     assert one.recommend("c1", "meanwhile").again, "still"
     assert not other.recommend("c1", "meanwhile").again, "which another server could not hear of"

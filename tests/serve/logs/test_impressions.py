@@ -84,7 +84,7 @@ def test_a_full_queue_drops_and_never_waits(service, shown, tmp_path, monkeypatc
     real = files.write_by_day
 
     def slow(*arguments):
-        assert held.wait(10)
+        assert held.wait(120)
         real(*arguments)
 
     monkeypatch.setattr(impressions, "write_by_day", slow)
@@ -120,3 +120,34 @@ def test_who_was_erased_while_answers_waited_is_not_logged(service, shown, tmp_p
     requests, candidates = (pl.read_parquet(sorted((tmp_path / name).glob("*/*.parquet"))) for name in ("requests", "candidates"))
     assert set(requests["user_id"]) == {f"c{n}" for n in range(30)} - {"c3", "c7"}
     assert set(candidates["request_id"]) == set(requests["request_id"])
+
+
+def test_whatever_fails_the_answers_that_come_after_it_are_logged(service, shown, tmp_path, monkeypatch):
+    counts = {"written": 0, "dropped": 0}
+    monkeypatch.setattr(impressions, "_AT_ONCE", 10)
+    monkeypatch.setattr(impressions, "_ROWS", 10)
+    broken = iter([ZeroDivisionError("rows"), None, ZeroDivisionError("erased")])
+
+    def fails(*_):
+        error = next(broken, None)
+        if error is not None:
+            raise error
+
+    rows = impressions.requests_of
+    monkeypatch.setattr(impressions, "requests_of", lambda held: fails() or rows(held))
+    log = log_of(tmp_path, count=lambda name, n: counts.update({name: counts[name] + n}))
+    monkeypatch.setattr(log, "erased", lambda users: fails() or np.zeros(len(users), np.bool_))
+    for one in shown:
+        log.put(one)
+    log.close()
+    assert counts == {"written": 10, "dropped": 20}
+    assert sum(len(pl.read_parquet(path)) for path in (tmp_path / "requests").glob("*/*.parquet")) == 10
+
+
+def test_what_a_process_that_died_left_half_written_is_gone_with_the_next_start(tmp_path):
+    halves = [tmp_path / table / "2026-01-01" / ".00001.parquet.new" for table in ("requests", "candidates", "exposures")]
+    for half in halves:
+        half.parent.mkdir(parents=True)
+        half.write_bytes(b"PAR1 of c3")
+    log_of(tmp_path).close()
+    assert not any(half.exists() for half in halves)

@@ -15,19 +15,19 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from headrace.contracts.errors import ArtifactError
 from headrace.contracts.requests import Bool
 from headrace.contracts.tables import CANDIDATES, EXPOSURES, REQUESTS, TIME
 from headrace.serve.asked import Asked
 from headrace.serve.logs.candidate_rows import ItemIds, Outcome, candidate_rows
-from headrace.serve.logs.files import alone, write_by_day
+from headrace.serve.logs.files import alone, name_left, write_by_day
 from headrace.serve.state.recent import Assigned
 from headrace.serve.workers.seat import ALONE, Seat
 
@@ -39,6 +39,7 @@ _LOOKS_EVERY_S = 0.2
 _MORE: dict[str, Any] = {
     "slots": pl.Int32(), "excluded": pl.List(pl.String), "skipped": pl.List(pl.String), "filters": pl.String(),
 }  # fmt: skip
+TABLES = ("candidates", "exposures", "requests")
 Count = Callable[[str, int], None]
 Frames = tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]
 """Of some answers: requests, candidates, exposures."""
@@ -87,36 +88,58 @@ class ImpressionLog:
         made: list[Frames] = []
         held: list[Impression] = []
         closes_at, ended = 0.0, False
+        self._tidy()
         while not ended:
             ended = self._ended.wait(_LOOKS_EVERY_S)
             while waiting := self._waiting(_AT_ONCE - len(held)):
                 closes_at = closes_at if made or held else time.monotonic() + self.rotate_s
                 held += waiting
                 if len(held) >= _AT_ONCE:
-                    made.append(self._frames(held))
+                    made += self._frames(held)
                     held = []
                 if len(made) * _AT_ONCE >= _ROWS:
                     self._write(made)
                     made = []
             if (made or held) and (ended or time.monotonic() >= closes_at):
-                self._write([*made, *([self._frames(held)] if held else [])])
+                self._write([*made, *self._frames(held)])
                 made, held = [], []
 
     def _waiting(self, most: int) -> list[Impression]:
         """Of those that wait, the oldest first."""
         return [self._queue.get_nowait() for _ in range(min(self._queue.qsize(), most))]
 
-    def _frames(self, held: Sequence[Impression]) -> Frames:
-        return requests_of(held), self.candidates(held), exposures_of(held)
+    def _tidy(self) -> None:
+        """What a process that died left half written goes: no file will be named so again, and an erasure does not look there."""
+        with self._reported(0), alone(self.root):
+            for table in TABLES:
+                name_left(self.root / table, None)
+
+    @contextmanager
+    def _reported(self, answers: int) -> Iterator[None]:
+        """Whatever goes wrong is said, and the answers that are lost with it are counted: later ones need the thread."""
+        try:
+            yield
+        except Exception:
+            log.exception("%s: %d answers are not logged", self.root, answers)
+            self.count("dropped", answers)
+
+    def _frames(self, held: Sequence[Impression]) -> list[Frames]:
+        """One, of some answers."""
+        made: list[Frames] = []
+        if held:
+            with self._reported(len(held)):
+                made.append((requests_of(held), self.candidates(held), exposures_of(held)))
+        return made
 
     def _write(self, made: Sequence[Frames]) -> None:
+        if not made:
+            return
         requests, candidates, exposures = (pl.concat(frames) for frames in zip(*made, strict=True))
         name = f"{requests['at'].dt.timestamp('us')[0]:020d}{self._by}"
-        try:
+        with self._reported(len(requests)):
             with alone(self.root):
                 gone = pl.Series(self.erased(requests["user_id"].to_list()))
                 if gone.any():
-                    self.count("erased", int(gone.sum()))
                     candidates = candidates.join(requests.filter(gone), on="request_id", how="anti", maintain_order="left")
                     exposures = exposures.join(requests.filter(gone), on="request_id", how="anti", maintain_order="left")
                     requests = requests.filter(~gone)
@@ -128,9 +151,8 @@ class ImpressionLog:
                     write_by_day(self.root / "exposures", once, "first_at", name)
                 write_by_day(self.root / "requests", requests, "at", name)
             self.count("written", len(requests))
-        except (OSError, ArtifactError):
-            log.exception("%s: %d answers are not logged", self.root, len(requests))
-            self.count("dropped", len(requests))
+            if gone.any():
+                self.count("erased", int(gone.sum()))
 
     def candidates(self, held: Sequence[Impression]) -> pl.DataFrame:
         """Rows of the contract's table, and `at`, by which files are dated."""

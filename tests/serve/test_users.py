@@ -66,7 +66,7 @@ def leave(client, run):
     assert told.status_code == 200
     assert told.json()["removed"]["state"] == 5
     assert not told.json()["in_build"]
-    assert client.delete(f"/v1/users/{WHO}").json() == {"removed": {}, "in_build": False}
+    assert client.delete(f"/v1/users/{WHO}").json() == {"removed": {}, "in_build": False, "elsewhere": 0}
     assert not names(root, WHO)
     assert not names(root, f"a wish of {len(WHO)} letters")
     for number in range(5):
@@ -83,7 +83,7 @@ def test_one_of_the_build_is_nobody_from_then_on_and_the_answer_says_where_they_
     with serving(own_run) as client:
         service = client.app.state.serving.service
         assert service.requests(service.recommend("c5", "before").asked).history.lengths[0] > 0
-        assert client.delete("/v1/users/c5").json() == {"removed": {}, "in_build": True}
+        assert client.delete("/v1/users/c5").json() == {"removed": {}, "in_build": True, "elsewhere": 0}
         assert service.remembered("before") is None
         assert service.requests(service.recommend("c5", "after").asked).history.lengths.tolist() == [0]
         assert client.get("/v1/explain/after").status_code == 404

@@ -27,10 +27,12 @@ from headrace.cascade.pipeline import Pipeline
 from headrace.cascade.reads_as import said_of
 from headrace.cascade.scoring import Scoring
 from headrace.cascade.semantic_ids import load_semantic_ids
+from headrace.contracts.digests import digest
 from headrace.contracts.errors import DataError, nearest
 from headrace.contracts.explaining import Interested, Summarising
 from headrace.contracts.requests import History, Int32, Requests
 from headrace.data.consent import Impersonal
+from headrace.data.erased import digest_of
 from headrace.data.forget import ERASED, erased_users
 from headrace.data.sessions import session_offsets
 
@@ -95,7 +97,7 @@ class Profile:
 
 def profile(pipeline: Pipeline, user_id: str, at: datetime | None = None) -> Profile:
     """at: with a zone; None: the end of the log."""
-    if user_id in erased_users(pipeline.graph.store.root / ERASED):
+    if digest(user_id) in map(digest_of, erased_users(pipeline.graph.store.root / ERASED)):
         raise DataError(f'user "{user_id}" was erased: nothing of theirs is kept, and there is nothing to tell.')
     log, at_us = pipeline.log, pipeline.cuts.last_us + 1
     if at is not None:

@@ -134,7 +134,10 @@ class Forgotten:
     removed: Rows of what was served, by table; none of a user who was forgotten before.
     in_build: Whether the log that the generation was built from names them. It answers as if it did not; headrace forget takes
     them out of it, and the run is then built again.
+    elsewhere: Other servers on the same Redis whose files may still name them. Each takes them out within rotate_s, or when it
+    is started again: ask again to see it become 0. They are shown and taken in nowhere from now on.
     """
 
     removed: dict[str, int]
     in_build: bool
+    elsewhere: int = 0

@@ -15,6 +15,7 @@ import polars as pl
 from headrace.contracts.kinds import Kind
 from headrace.contracts.tables import EVENTS, TIME
 from headrace.data.clean import conform
+from headrace.data.erased import whose
 from headrace.data.event_parts import part_name
 from headrace.data.event_rules import distinct, within_rules
 from headrace.data.quarantine import DUPLICATE_KEY, QUARANTINE, Check, sift
@@ -88,7 +89,7 @@ def _clean(raw: Raw, rules: Rules, traits: Traits, done: ImportedEvents, rejecte
         raw = Raw(raw.label, raw.rows.drop("at"), raw.typed, raw.ignored)
     found = conform(raw, EVENTS, rules.zone, traits)
     if rules.erased:
-        stays = ~found.frame["user_id"].is_in(list(rules.erased)).fill_null(False)
+        stays = ~whose(found.frame["user_id"], rules.erased)
         done.erased += int((~stays).sum())
         if not stays.all():
             return _clean(Raw(raw.label, raw.rows.filter(stays), raw.typed), rules, traits, done, rejected_path)

@@ -14,7 +14,7 @@ Cost: the parts that hold the user are read and written; in a log of several par
 and candidates are one file each, led through a piece at a time.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from headrace.artifacts.atomic import writing
 from headrace.artifacts.store import Store
 from headrace.contracts.manifest import Manifest
 from headrace.contracts.tables import ERASURES, TIME, USERS
+from headrace.data.erased import by_digest, digest_of, record_of
 from headrace.data.event_parts import part_paths
 
 ERASED = "erasures.parquet"
@@ -60,15 +61,28 @@ def forget(store: Store, user_id: str, *, at: datetime, tables_kind: str = "tabl
 
 def record_erasure(path: Path, user_id: str, at: datetime) -> None:
     """Once a user; the first time holds."""
+    _record(path, [record_of(user_id)], at)
+
+
+def record_digests(path: Path, digests: Iterable[bytes], at: datetime) -> None:
+    """Of users who were erased elsewhere and whose ids did not come along (`data.erased`); once each."""
+    known = set(map(digest_of, erased_users(path)))
+    _record(path, [by_digest(one) for one in digests if one not in known], at)
+
+
+def _record(path: Path, records: Sequence[str], at: datetime) -> None:
     known = pl.read_parquet(path) if path.is_file() else ERASURES.schema().to_frame()
-    if user_id in known["user_id"]:
-        return
-    row = pl.DataFrame({"user_id": [user_id], "at": [at]}).with_columns(pl.col("at").dt.convert_time_zone("UTC").cast(TIME))
-    _replace(pl.concat([known, row]), path)
+    before = set(known["user_id"])
+    new = [one for one in records if one not in before]
+    if new:
+        rows = pl.DataFrame({"user_id": new}, schema={"user_id": pl.String}).with_columns(
+            pl.lit(at).dt.convert_time_zone("UTC").cast(TIME).alias("at")
+        )
+        _replace(pl.concat([known, rows]), path)
 
 
 def erased_users(path: Path) -> list[str]:
-    """Whom an import must leave out; none where nothing was recorded."""
+    """Whom an import must leave out, by id or digest (`data.erased`); none where nothing was recorded."""
     return pl.read_parquet(path)["user_id"].to_list() if path.is_file() else []
 
 

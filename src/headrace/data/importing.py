@@ -21,6 +21,7 @@ from headrace.contracts.tables import CANDIDATES, EVENTS, ITEMS, REQUESTS, USERS
 from headrace.data import datasets
 from headrace.data.clean import conform
 from headrace.data.clocks import write_clock
+from headrace.data.erased import whose
 from headrace.data.event_import import ImportedEvents, Rules, import_events
 from headrace.data.event_parts import FILE, FOLDER
 from headrace.data.impression_import import ImportedTable, ImpressionRules, import_impressions
@@ -73,15 +74,15 @@ def import_log(
 
     kinds: as declared; when none is, every kind found is taken. quarantine_path: where the bad rows go when they make the import
     fail (beside `out` if None). now: events more than a day after it are set aside. home: the data sets' cache.
-    erased: users whose rows are left out and counted, nothing else of them is kept (`data.forget`).
+    erased: users (`data.erased`) whose rows are left out and counted, nothing else of them is kept.
     """
     check_sources(settings)
     settings, base = _of_dataset(settings, home) if settings.dataset else (settings, base)
     ordinal = settings.clock == "ordinal"
     items, users = (_read(table, settings, base) for table in (ITEMS, USERS))
-    stays = ~users.rows["user_id"].is_in(list(erased)).fill_null(False)
+    stays = ~whose(users.rows["user_id"], erased)
     users.erased, users.rows = int((~stays).sum()), users.rows.filter(stays)
-    users.rejected = [rows.filter(~pl.col("user_id").is_in(list(erased)).fill_null(False)) for rows in users.rejected]
+    users.rejected = [rows.filter(~whose(rows["user_id"], erased)) for rows in users.rejected]
     if ordinal:
         _refuse_dates(settings, (items, users))
     rules = Rules(

@@ -14,6 +14,7 @@ import polars as pl
 
 from headrace.contracts.tables import CANDIDATES, REQUESTS, Table
 from headrace.data.clean import Read, conform
+from headrace.data.erased import whose
 from headrace.data.event_rules import time_rules
 from headrace.data.quarantine import DUPLICATE_KEY, QUARANTINE, Check, sift
 from headrace.data.shape import in_shape
@@ -75,7 +76,7 @@ def _import_requests(source: Source, rules: ImpressionRules, scratch: Path, rows
     with _Parts(done, scratch) as parts:
         for raw in raw_parts(source, "request_id", done.read, rows_at_once, scratch / "spilled requests"):
             found = _read(raw, REQUESTS, rules, traits)
-            gone = found.frame["user_id"].is_in(list(rules.erased)).fill_null(False)
+            gone = whose(found.frame["user_id"], rules.erased)
             fates = [_asked(found.frame.filter(gone), rules, _ERASED)]
             if gone.any():
                 raw = Raw(raw.label, raw.rows.filter(~gone), raw.typed)

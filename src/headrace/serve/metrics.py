@@ -36,6 +36,7 @@ class Metrics:
         self._unnoted = self.counter("unnoted_total", "Times that what came lately could not be kept: the disk is full")
         self._writes = self.gauge("writes_log", "Over Redis: whether this server has the lease to write files")
         self._waiting = self.gauge("rows_waiting", "Over Redis: rows of events that are in no file yet")
+        self._erasures = self.gauge("erasures_left", "Over Redis: users erased elsewhere whom this server's files may still name")
         self._of_stage: dict[str, Callable[[float], None]] = {}
         self._stages = self.histogram("stage_seconds", "Time an answer takes, by stage", "stage", _BOUNDS_S)
         self._serving, self._served = self.gauge("generation", "The generation that answers", "generation"), ""
@@ -89,6 +90,9 @@ class Metrics:
         self._unnoted.inc()
 
     def states(self, stage: str, outcome: str) -> None:
+    def erasures_left(self, count: int) -> None:
+        self._erasures.set(count)
+
         self._states.labels(stage, outcome).inc()
 
     def text(self) -> bytes:

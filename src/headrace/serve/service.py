@@ -21,10 +21,12 @@ from headrace.cascade.codes_in_words import CodesInWords
 from headrace.cascade.pipeline import Pipeline
 from headrace.cascade.sparing import Skips, never, untimed
 from headrace.cascade.user_sides import StoredSides, user_sides
+from headrace.contracts.digests import digest
 from headrace.contracts.incremental import Incremental
 from headrace.contracts.requests import History, Requests
 from headrace.contracts.serving import ServeConfig
 from headrace.data.consent import Impersonal
+from headrace.data.erased import digest_of
 from headrace.data.forget import ERASED, erased_users, record_erasure
 from headrace.serve.asked import HISTORY, Asked
 from headrace.serve.catalogue.newcomers import NewItems
@@ -78,7 +80,9 @@ class Service:
         self.state = self._state(beside, seat)
         try:
             self._over_state()
-            shared = Shared(root, self.settings, self.state, self.metrics, now_us, seat) if beside is None else beside.shared
+            shared = beside.shared if beside is not None else Shared(
+                root, pipeline.graph.store.root, self.settings, self.state, self.metrics, now_us, seat
+            )  # fmt: skip
             self.shared: Shared = shared
             self.event_log, self.impressions = shared.event_log, shared.impressions
             self.shelf = Shelf(pipeline, shared.catalogue, Names.of(pipeline.log), self.cascade.available)
@@ -102,9 +106,10 @@ class Service:
     def _over_state(self) -> None:
         """What reads the online state, once it holds what this generation lacks."""
         pipeline = self.pipeline
-        for user in erased_users(pipeline.graph.store.root / ERASED):  # also those erased before anything was served
-            if not self.state.erased([user])[0]:
-                self.state.forget(user)
+        gone = list(map(digest_of, erased_users(pipeline.graph.store.root / ERASED)))  # also before anything was served
+        for mine, known in zip(gone, self.state.marked(gone).tolist(), strict=True):
+            if not known:
+                self.state.forget_digest(mine)
         if self.state.stale:
             self.state.rebuild(served_events(self.root))
         self.counting = OnlineCounting(self.state, pipeline.log.counts) if pipeline.plan.features.count_days else None
@@ -258,10 +263,12 @@ class Service:
     def forget(self, user_id: str) -> dict[str, int]:
         """Rows removed of what was served, by table. From the first of them on the user is nobody, whatever is sent; no import
         takes them in again either."""
-        with alone(self.root):
-            record_erasure(self.pipeline.graph.store.root / ERASED, user_id, datetime.now(UTC))
-        rows = forget_logged(self.root, user_id, self.state.forget(user_id))
-        self.shared.recent.forget(self.state.erased)
+        with alone(self.root, "erasing"):
+            with alone(self.root):
+                record_erasure(self.pipeline.graph.store.root / ERASED, user_id, datetime.now(UTC))
+            rows = forget_logged(self.root, [user_id], self.state.forget(user_id))
+            self.shared.recent.forget(self.state.erased)
+            self.state.followed([digest(user_id)])
         return rows
 
     def _keeping(self, stage: str, built: Any, served: Any) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 from headrace.contracts.serving import ServeConfig
 from headrace.serve.live.tally import Tally
 from headrace.serve.logs.events import EventLog
+from headrace.serve.logs.following import Following
 from headrace.serve.logs.impressions import ImpressionLog
 from headrace.serve.metrics import Metrics
 from headrace.serve.state.lately import Lately, emptied
@@ -16,11 +17,12 @@ from headrace.serve.workers.seat import Seat
 
 
 class Shared:
-    """state: of the first generation; those that follow are opened beside it, on the same database."""
+    """state: of the first generation; those that follow are opened beside it, on the same database. store: the run's."""
 
     def __init__(
         self,
         root: Path,
+        store: Path,
         settings: ServeConfig,
         state: LayeredState,
         metrics: Metrics,
@@ -34,16 +36,19 @@ class Shared:
         self.recent, self.tallies = open_recent(state, self.lately, settings), dict[str, Tally]()
         self.catalogue = open_catalogue(state)
         self.duty = Duty(root / "duty.lock")
+        self.following = Following(root, store, state, self.recent, metrics.erasures_left)
         self.event_log = EventLog(
             root, state, sync_s=settings.sync_s, rotate_s=settings.rotate_s, beside=lambda: self.catalogue.write_items(root),
-            mine=lambda: self.duty.mine, after=self._tell_rows,
+            mine=lambda: self.duty.mine, after=self._rotated,
         )  # fmt: skip
         self.impressions = ImpressionLog(
             root, share=settings.unshown_share, waiting=settings.queue, rotate_s=settings.rotate_s, count=metrics.impressions,
             erased=state.erased, seat=seat,
         )  # fmt: skip
 
-    def _tell_rows(self) -> None:
+    def _rotated(self) -> None:
+        if self.duty.mine:
+            self.following.follow()
         told = self.state.rows_told()
         if told is not None:
             self.metrics.rows(*told)

@@ -21,6 +21,11 @@ class Forgotten(BaseModel):
         description="Whether the log that the generation was built from names them. It answers as if it did not; "
         "headrace forget takes them out of it, and the run is then built again."
     )
+    elsewhere: int = Field(
+        default=0,
+        description="Other servers on the same Redis whose files may still name them. Each takes them out within rotate_s, or "
+        "when it is started again: ask again to see it become 0. They are shown and taken in nowhere from now on.",
+    )
 
 
 def routes(serving: Serving) -> APIRouter:
@@ -36,6 +41,6 @@ def routes(serving: Serving) -> APIRouter:
         forget_words(serving.folder)  # a question does not say whom it is about
         for one in serving.live.open.by_key.values():
             one.kept.drop(number_of(user_id))
-        return Forgotten(removed=removed, in_build=user_id in service.state.users)
+        return Forgotten(removed=removed, in_build=user_id in service.state.users, elsewhere=service.state.elsewhere())
 
     return router

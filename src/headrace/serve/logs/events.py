@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 
 class EventLog:
     """root: of the served logs. A thread syncs the state every sync_s and writes what waits every rotate_s. beside: writes what
-    waits beside events. mine: whether writing is this process's duty. after: called at each rotation, whose ever the duty is."""
+    waits beside events. mine: whether writing is this process's duty. after: called at the start and at each rotation, whose ever
+    the duty is."""
 
     def __init__(
         self, root: Path, state: LayeredState, *, sync_s: float, rotate_s: float, beside: Callable[[], object] = lambda: None,
@@ -61,14 +62,17 @@ class EventLog:
             log.warning("%s: what waits in Redis is left to another server, or the next start (%s)", self.root, error)
 
     def _run(self) -> None:
-        due_s = time.monotonic() + self._rotate_s
+        due_s, begins = time.monotonic() + self._rotate_s, True
         while not self._stop.wait(self._sync_s):
             try:
                 self.state.sync()
-                if time.monotonic() >= due_s:
+                due = time.monotonic() >= due_s
+                if due:
                     due_s = time.monotonic() + self._rotate_s
                     if self._mine():
                         self.write()
+                if due or begins:  # what a server missed that was down it hears of at once
+                    begins = False
                     self._after()
             except Unavailable as error:
                 log.warning("%s: rows wait in Redis (%s)", self.root, error)

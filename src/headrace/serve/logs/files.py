@@ -4,6 +4,7 @@ import fcntl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
@@ -45,10 +46,12 @@ def file_name(key: bytes) -> str:
 
 
 @contextmanager
-def alone(root: Path) -> Iterator[None]:
-    """One at a time, also between processes: those who write log files below the root, and an erasure that rewrites them."""
+def alone(root: Path, to: Literal["writing", "erasing"] = "writing") -> Iterator[None]:
+    """One at a time, also between processes: those who write log files below the root, and an erasure that rewrites them.
+
+    erasing: from the first step of an erasure to its last; it writes inside."""
     root.mkdir(parents=True, exist_ok=True)
-    with (root / ".writing").open("a") as file:
+    with (root / f".{to}").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -4,34 +4,47 @@ A server may be running on the folder. The state changes in one transaction, and
 takes nothing of theirs in and logs nothing of them; a file it is writing is waited for and then looked through too.
 """
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from headrace.data.forget import without
 from headrace.serve.logs.files import alone
-from headrace.serve.state.database import Database, Occupied
+from headrace.serve.state.database import Database, Occupied, digest
 from headrace.serve.state.lately import emptied
 
 
 def forget_served(root: Path, user_id: str, *, map_gb: float) -> dict[str, int]:
     """Rows removed, by table; "state" is the online histories. root: RUN/served. map_gb: as the server has it."""
-    return forget_logged(root, user_id, _from_state(root / "state", user_id, map_gb))
+    return forget_logged(root, [user_id], _from_state(root / "state", user_id, map_gb))
 
 
-def forget_logged(root: Path, user_id: str, from_state: int) -> dict[str, int]:
+def named(root: Path, digests: Collection[bytes]) -> list[str]:
+    """Whom of them the log files name. Cost: the columns of users are read, and each user is hashed once."""
+    seen, found = set[str](), list[str]()
+    with alone(root):
+        for table, column in (("events", "user_id"), ("requests", "user_id"), ("exposures", "unit_id")):
+            for path in _files(root, table):
+                names = set(pl.read_parquet(path, columns=[column])[column].unique().drop_nulls()) - seen
+                seen |= names
+                found += [name for name in names if digest(name) in digests]
+    return found
+
+
+def forget_logged(root: Path, users: Sequence[str], from_state: int = 0) -> dict[str, int]:
     """The same, where the state has forgotten them already. from_state: the rows that it removed.
 
     Cost: the logs' user_id and request_id columns are read, and the files that hold the user are written anew.
     """
     rows = {"state": from_state}
-    mine = pl.col("user_id") == user_id
+    mine = pl.col("user_id").is_in(users)
     with alone(root):
         asked = [pl.read_parquet(path, columns=["request_id", "user_id"]).filter(mine) for path in _files(root, "requests")]
         ids = pl.concat([pl.DataFrame(schema={"request_id": pl.String}), *(one.select("request_id") for one in asked)])
         theirs = pl.col("request_id").is_in(ids["request_id"].implode())
         # Requests last: broken off before, another call still finds which candidates were the user's.
-        by_user = (pl.col("unit_kind") == "user") & (pl.col("unit_id") == user_id)
+        by_user = (pl.col("unit_kind") == "user") & pl.col("unit_id").is_in(users)
         unit = by_user | ((pl.col("unit_kind") == "request") & pl.col("unit_id").is_in(ids["request_id"].implode()))
         for table, bad in (("events", mine), ("candidates", theirs), ("exposures", unit), ("requests", mine)):
             rows[table] = sum(without(path, bad) for path in _files(root, table))

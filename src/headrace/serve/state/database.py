@@ -6,6 +6,7 @@
     pending   number -> the event's row, until it is in a file; under a key that an erasure destroys (`row_keys`)
     facts     which builds are whole, the next numbers
     erased    digest of a user who was erased
+    followed  those of them that this server's files hold no more: of several servers on one Redis
     items, changes, item_rows    what was said of items since the build (`catalogue`)
 
 A commit's pages are on disk before it returns, the page that names it as the last one with the next commit or `sync`. So a killed
@@ -20,15 +21,16 @@ import os
 import shutil
 import struct
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from headrace.contracts.digests import DIGEST as DIGEST
+from headrace.contracts.digests import digest as digest
 from headrace.contracts.errors import ArtifactError, ConfigError, HeadraceError
 from headrace.contracts.requests import Bool
 from headrace.encode.optional import optional
@@ -36,8 +38,7 @@ from headrace.serve.state.moments import begin_anew
 from headrace.serve.state.row_keys import RowKeys
 from headrace.serve.state.whole import forget_process
 
-DIGEST = 16
-_NAMES = ("newer", "arrived", "open", "seen", "pending", "facts", "erased", "items", "changes", "item_rows")
+_NAMES = ("newer", "arrived", "open", "seen", "pending", "facts", "erased", "items", "changes", "item_rows", "followed")
 _READERS = 1024  # at a time, of all processes
 _RESIDUE, _ROW_KEY = b"residue", b"row key"
 _TRIES, _LITTLE = 5, 2**20
@@ -100,8 +101,12 @@ class Database:
         self.unsynced.set()
 
     def erased(self, users: Sequence[str]) -> Bool:
+        return self.marked([digest(one) for one in users])
+
+    def marked(self, digests: Sequence[bytes]) -> Bool:
+        """As `erased`, by digests of users."""
         with self.reading() as reading:
-            return np.array([reading.get(digest(one), db=self.tables["erased"]) is not None for one in users], np.bool_)
+            return np.array([reading.get(one, db=self.tables["erased"]) is not None for one in digests], np.bool_)
 
     @property
     def erasures(self) -> int:
@@ -111,7 +116,11 @@ class Database:
 
     def forget(self, user_id: str) -> int:
         """Rows removed. From here on the user is erased: nothing of theirs is taken in again."""
-        removed, mine = 0, digest(user_id)
+        return self.forget_digest(digest(user_id))
+
+    def forget_digest(self, mine: bytes) -> int:
+        """As `forget`, of a user whose id did not come along."""
+        removed = 0
         with self.writing() as writing:
             writing.put(mine, b"", db=self.tables["erased"])
             writing.put(_RESIDUE, b"", db=self.tables["facts"])
@@ -123,7 +132,7 @@ class Database:
                     writing.delete(number, db=self.tables["arrived"])
             left, key = list(self.rows_waiting(writing)), self._row_keys.another()
             for number, row in left:
-                if json.loads(row)["user_id"] == user_id:
+                if digest(json.loads(row)["user_id"]) == mine:
                     writing.delete(number, db=self.tables["pending"])
                 else:
                     writing.put(number, self._row_keys.sealed(key, number, row), db=self.tables["pending"])
@@ -168,6 +177,17 @@ class Database:
     def rows_told(self) -> tuple[bool, int] | None:
         """Whether this server is the one that writes files, and how many rows wait; None where it has no others beside it."""
         return None
+
+    def left_to_follow(self) -> set[bytes]:
+        """Digests of users who were erased at another server, and whom this one's files may still name."""
+        return set()
+
+    def followed(self, digests: Collection[bytes]) -> None:
+        """This server's files name them no more."""
+
+    def elsewhere(self) -> int:
+        """Other servers beside this one whose files may still name somebody who was erased."""
+        return 0
 
     def settle(self, folder: Path) -> None:
         """Before files of rows that wait are written there: what was left of some is done with."""
@@ -244,10 +264,6 @@ def _room(path: Path) -> Iterator[None]:
         if not said and shutil.disk_usage(path).free > _LITTLE:  # a write that was cut short is said to be one that failed
             raise
         raise Full(f"{path}: the disk is full ({error}). Make room; what was acknowledged is kept.") from None
-
-
-def digest(name: str) -> bytes:
-    return blake2b(name.encode(), digest_size=DIGEST).digest()
 
 
 def _opener(map_gb: float) -> Callable[[Path], Any]:

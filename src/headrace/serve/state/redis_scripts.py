@@ -4,6 +4,7 @@
     erased    digests of users who were erased     pending       a stream of rows of events, until they are in a file
     moment    when the last events were received, µs             item_rows   the same of items
     arrived   a user's digest and row, the last 100,000          arrivals    the number of the last of them
+    followed  how many erasures which folder's files reflect (`redis_erasures`)
     filled    folders whose files are in here      lease, term, files   who writes files (`redis_lease`, `redis_rows`)
     items, changes, changed    what was said of items (`catalogue.redis_items`)
     recent, asked    answers given lately, and whose in which order (`redis_recent`)
@@ -13,8 +14,8 @@ A script is run as a whole, and the append-only file holds its writes as one tra
 """
 
 _PREFIX = "headrace:"
-SEEN, ERASED, PENDING, MOMENT, USER, FILLED = (
-    _PREFIX + name for name in ("seen", "erased", "pending", "moment", "user:", "filled")
+SEEN, ERASED, PENDING, MOMENT, USER, FILLED, FOLLOWED = (
+    _PREFIX + name for name in ("seen", "erased", "pending", "moment", "user:", "filled", "followed")
 )
 ARRIVED, ARRIVALS = (_PREFIX + name for name in ("arrived", "arrivals"))
 LEASE, TERM, FILES = (_PREFIX + name for name in ("lease", "term", "files"))
@@ -66,9 +67,14 @@ FORGET = """
 redis.call("SADD", KEYS[1], ARGV[1])
 local removed = redis.call("ZCARD", KEYS[3])
 redis.call("DEL", KEYS[3])
-for _, entry in ipairs(redis.call("XRANGE", KEYS[2], "-", "+")) do
-  if entry[2][2] == ARGV[1] then redis.call("XDEL", KEYS[2], entry[1]) end
-end
+local from = "-"
+repeat  -- so many at a time: all that wait may be more than a script should hold
+  local entries = redis.call("XRANGE", KEYS[2], from, "+", "COUNT", 1000)
+  for _, entry in ipairs(entries) do
+    if entry[2][2] == ARGV[1] then redis.call("XDEL", KEYS[2], entry[1]) end
+    from = "(" .. entry[1]
+  end
+until #entries == 0
 for at, row in ipairs(redis.call("LRANGE", KEYS[4], 0, -1)) do
   if string.sub(row, 1, 16) == ARGV[1] then redis.call("LSET", KEYS[4], at - 1, "") end
 end

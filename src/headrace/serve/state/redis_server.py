@@ -43,6 +43,7 @@ class RedisServer:
         self.client: Any = self._redis.Redis.from_url(
             settings.redis_url, password=_password(settings), retry=retry, socket_timeout=_WAIT_S, socket_connect_timeout=_WAIT_S
         )
+        self.rewrite_due = False
         self._rests_until, self._away, self._changing = 0.0, False, threading.Lock()
         try:
             self.ask(lambda client: client.ping())
@@ -70,11 +71,16 @@ class RedisServer:
         return found
 
     def rewrite(self) -> None:
-        """Its append-only file without what was deleted; it does so anyway when the file has grown."""
+        """Its append-only file without what was deleted. While it writes one, that one may still hold it: another follows."""
+        self.rewrite_due = False
         try:
             self.ask(lambda client: client.bgrewriteaof())
         except (Unavailable, self._redis.ResponseError) as error:
-            log.warning("Redis did not write its append-only file anew (%s)", error)
+            self.rewrite_due = not str(error).startswith("NOPERM")
+            if self.rewrite_due and "in progress" not in str(error):
+                log.warning("Redis did not write its append-only file anew; it is asked again (%s)", error)
+            elif not self.rewrite_due:
+                log.warning("Redis may not be told to write its append-only file anew: it does when that has grown (%s)", error)
 
     def number_after(self, stream: str, name: str) -> None:
         """What comes into the stream is later than this, also in a Redis that is new and whose clock is behind."""

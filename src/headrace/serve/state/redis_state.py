@@ -10,7 +10,7 @@ Cost: some round trips a request; O(log events + events read) in Redis.
 
 import json
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from headrace.serve.state.database import Database, digest
 from headrace.serve.state.layered import TIMES, Arrival, LayeredState
 from headrace.serve.state.moments import Moments
 from headrace.serve.state.redis_arrivals import RedisArrivals, Row, row_of
+from headrace.serve.state.redis_erasures import RedisErasures
 from headrace.serve.state.redis_lease import Lease
 from headrace.serve.state.redis_look import Looks
 from headrace.serve.state.redis_moments import RedisMoments
@@ -66,6 +67,7 @@ class RedisState(LayeredState):
         with self.writing() as writing:  # another time with LMDB reads the files anew
             writing.put(b"tables", b"redis", db=self.tables["facts"])
         self.rows, self.arrivals = RowsWaiting(self, self.lease, PENDING, "events"), RedisArrivals(self.server, self.looks)
+        self.others = RedisErasures(self.server, self, self.lease.folder, self.forget_digest)
         self._gone.update(self.server.ask(lambda redis: redis.smembers(ERASED)))
         self.stale = not self.server.ask(lambda redis: redis.sismember(FILLED, self.lease.folder))
 
@@ -175,21 +177,26 @@ class RedisState(LayeredState):
         ]  # fmt: skip
 
     def seen(self, event_ids: Sequence[str]) -> Bool:
-        return self._among(SEEN, event_ids) | self.known.holds(event_ids)
+        return self._among(SEEN, [digest(one) for one in event_ids]) | self.known.holds(event_ids)
 
     def erased(self, users: Sequence[str]) -> Bool:
         look = self.looks.mine
         if look is not None and list(users) == [look.user_id]:
-            return np.array([look.erased])
-        try:
-            return self._among(ERASED, users)
-        except Unavailable:
-            return np.array([digest(user) in self._gone for user in users], np.bool_) | Database.erased(self, users)
+            return np.array([look.erased or digest(look.user_id) in self._gone])
+        return self.marked([digest(one) for one in users])
 
-    def _among(self, key: str, names: Sequence[str]) -> Bool:
-        if not names:
+    def marked(self, digests: Sequence[bytes]) -> Bool:
+        """Nobody comes back: whom Redis lost, this server goes on to know."""
+        known = np.array([one in self._gone for one in digests], np.bool_)
+        try:
+            return known | self._among(ERASED, digests)
+        except Unavailable:
+            return known | Database.marked(self, digests)
+
+    def _among(self, key: str, digests: Sequence[bytes]) -> Bool:
+        if not digests:
             return np.zeros(0, np.bool_)
-        return np.array(self.server.ask(lambda redis: redis.smismember(key, [digest(one) for one in names])), np.bool_)
+        return np.array(self.server.ask(lambda redis: redis.smismember(key, list(digests))), np.bool_)
 
     @property
     def erasures(self) -> int:
@@ -202,15 +209,27 @@ class RedisState(LayeredState):
             pass
         return len(self._gone)
 
-    def forget(self, user_id: str) -> int:
+    def forget_digest(self, mine: bytes) -> int:
         """Rows removed. Redis then writes its append-only file anew, so that nothing of them stays there either."""
-        mine = digest(user_id)
         keys = [ERASED, PENDING, USER.encode() + mine, ARRIVED]
         removed = int(self.server.ask(lambda _: self._forget_script(keys, [mine])))
         self._gone.add(mine)
-        super().forget(user_id)
+        super().forget_digest(mine)
         self.server.rewrite()
         return removed
+
+    def left_to_follow(self) -> set[bytes]:
+        if self.server.rewrite_due:
+            self.server.rewrite()
+        left = self.others.left()
+        self._gone |= left
+        return left
+
+    def followed(self, digests: Collection[bytes]) -> None:
+        self.others.followed(digests)
+
+    def elsewhere(self) -> int:
+        return self.others.elsewhere()
 
     def pending(self, limit: int = _AT_ONCE) -> tuple[list[bytes], pl.DataFrame]:
         keys, rows = self.rows.oldest(limit)

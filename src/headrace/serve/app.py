@@ -23,10 +23,12 @@ except ImportError:
 from headrace.serve.api import events, experiments, explain, generations, health, items, recommend, search, users
 from headrace.serve.api.described import describe
 from headrace.serve.api.failures import handle_failures
+from headrace.serve.api.straight import Straight
 from headrace.serve.console.pages import pages
 from headrace.serve.guard.around import guard
 from headrace.serve.live.flights import Aboard
 from headrace.serve.live.holder import Live
+from headrace.serve.messages import Ask
 from headrace.serve.service import Service
 from headrace.serve.serving import Serving
 from headrace.serve.workers.seat import ALONE, Seat
@@ -84,6 +86,7 @@ def create_app(
     for one in ROUTES:
         app.include_router(one.routes(serving))
     app.include_router(pages(serving))
+    app.router.routes.insert(0, Straight(recommend.PATH, Ask, recommend.recommend(serving), app.router))
     handle_failures(app)
     describe(app)
     app.add_middleware(Aboard, flights=live.open.flights)

@@ -1,7 +1,7 @@
 """A page for a user."""
 
 import time
-from typing import Any
+from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
 from fastapi import APIRouter, Response
@@ -12,17 +12,26 @@ from headrace.serve.api.failures import PROBLEMS
 from headrace.serve.catalogue.short_pages import said_of_filters
 from headrace.serve.given import Given
 from headrace.serve.guard.deadline import Deadline
-from headrace.serve.messages import Ask, Page, Shown
+from headrace.serve.messages import Ask, Page
 from headrace.serve.service import Service
 from headrace.serve.serving import Serving
 from headrace.serve.state.recent import Assigned
 
+PATH = "/v1/recommend"
+
 
 def routes(serving: Serving) -> APIRouter:
     router = APIRouter()
+    router.add_api_route(
+        PATH, recommend(serving), methods=["POST"], response_model=Page, responses=PROBLEMS, summary="A page for a user"
+    )
+    return router
 
-    @router.post("/v1/recommend", response_model=Page, responses=PROBLEMS, summary="A page for a user")
-    async def recommend(ask: Ask) -> Any:
+
+def recommend(serving: Serving) -> Callable[[Ask], Awaitable[Response]]:
+    """Answers what was asked."""
+
+    async def recommend(ask: Ask) -> Response:
         request_id = ask.request_id or uuid4().hex
         service, assigned = serving.live.chosen(ask.user_id, request_id)
         page, given = await serving.alone(_page, service, ask, request_id, assigned, time.perf_counter())
@@ -33,7 +42,7 @@ def routes(serving: Serving) -> APIRouter:
         body = page.model_dump_json()  # as it is: not checked and copied once more
         return Response(body, media_type="application/json", background=BackgroundTask(sent))
 
-    return router
+    return recommend
 
 
 def _page(service: Service, ask: Ask, request_id: str, assigned: Assigned | None, arrived: float) -> tuple[Page, Given]:
@@ -50,7 +59,7 @@ def _page(service: Service, ask: Ask, request_id: str, assigned: Assigned | None
         request_id=request_id,
         generation=given.generation,
         policy_deterministic=given.deterministic,
-        items=[Shown(**one.as_dict()) for one in given.page],
+        items=[one.as_dict() for one in given.page],  # type: ignore[misc]  # checked with the page, all at once
         latency_ms=round(1000 * (time.perf_counter() - started), 2),
         degraded=list(given.asked.skipped),
         said=said_of_filters(service, given),

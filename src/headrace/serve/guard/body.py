@@ -47,12 +47,7 @@ class Body:
         if refused is not None:
             await refused(scope, receive, send)
             return
-        messages = [{"type": "http.request", "body": body, "more_body": False}]
-
-        async def once_more() -> Any:
-            return messages.pop() if messages else await receive()
-
-        await self.app(scope, once_more, send)
+        await self.app(scope, again(body, receive), send)
 
     async def _read(self, receive: Any) -> bytes | None:
         """As much as tells that it is too long; None where the sender hung up."""
@@ -79,6 +74,16 @@ class Body:
     def _too_long(self, size: str) -> Any:
         says = f"is {size} bytes: at most {self.most} are read ([serve] body_mb). Send several smaller ones."
         return problem("body", says, 413, _CLOSE)
+
+
+def again(body: bytes, receive: Any) -> Any:
+    """What receives a body that was read already, then what comes after it."""
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def once_more() -> Any:
+        return messages.pop() if messages else await receive()
+
+    return once_more
 
 
 def too_deep(body: bytes, depth: int) -> bool:

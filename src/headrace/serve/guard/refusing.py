@@ -18,4 +18,7 @@ async def refuse(scope: Any, receive: Any, send: Any, answer: JSONResponse) -> N
 
 def header(scope: Any, name: bytes) -> str:
     """The first of that name, "" where there is none."""
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+    for key, value in scope["headers"]:  # a request is asked for seven of them: no generator each time
+        if key == name:
+            return str(value, "latin-1")
+    return ""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 import pytest
 from annotated_types import Gt
 
-from headrace.contracts.config import as_dict, config, digest, parse
+from headrace.contracts.config import as_dict, config, digest, later, parse
 from headrace.contracts.errors import ConfigError
 
 
@@ -80,6 +80,19 @@ def test_digest_is_of_the_content():
         "name": "a", "neighbours": 100, "hidden": [64, 32], "train": {"epochs": 3, "device": "cpu"},
     }  # fmt: skip
     assert parse(Shop, as_dict(Shop(name="a")), where="") == Shop(name="a")
+
+
+def test_a_later_field_leaves_the_stored_config_as_it_was_until_it_is_set():
+    @config
+    class Grown:
+        neighbours: int = 100
+        index: str = later("exact")
+
+    assert as_dict(Grown()) == as_dict(Grown(index="exact")) == {"neighbours": 100}
+    assert as_dict(Grown(index="codes")) == {"neighbours": 100, "index": "codes"}
+    assert parse(Grown, as_dict(Grown()), where="") == Grown()
+    with pytest.raises(ConfigError, match="Keys: neighbours, index"):
+        parse(Grown, {"indx": "codes"}, where="shop.toml")
 
 
 def test_a_row_of_an_array_of_tables_names_its_keys():

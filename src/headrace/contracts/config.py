@@ -37,9 +37,18 @@ def parse(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
         raise ConfigError("\n".join(_explain(kind, one, where) for one in error.errors())) from None
 
 
+def later(default: T) -> T:
+    """A field that a config got when builds of it existed: at its default the config is stored, and keyed, as it was before."""
+    found: T = dataclasses.field(default=default, metadata={"later": True})
+    return found
+
+
 def as_dict(settings: Any) -> dict[str, Any]:
     """The resolved config, as a manifest stores it."""
     resolved: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(settings)))
+    for field in dataclasses.fields(settings):
+        if field.metadata.get("later") and getattr(settings, field.name) == field.default:
+            del resolved[field.name]
     return resolved
 
 

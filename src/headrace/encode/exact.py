@@ -33,6 +33,13 @@ class ExactIndex:
         self._there = np.zeros(0, np.bool_)
         self._count = 0
 
+    @classmethod
+    def over(cls, vectors: Float32, there: Bool, *, seed: int = 0) -> "ExactIndex":
+        """Of row i as id i where it is there. vectors [ids, dim] are not copied: an upsert writes into them."""
+        made = cls(vectors.shape[1], seed=seed)
+        made._vectors, made._there, made._count = vectors, there, int(np.count_nonzero(there))
+        return made
+
     def __len__(self) -> int:
         return self._count
 
@@ -92,10 +99,17 @@ class ExactIndex:
 
     def allowed_ids(self, allowed: Bool | None) -> Int64:
         """Ascending ids that are there and allowed."""
+        return np.flatnonzero(self.may(allowed))
+
+    def may(self, allowed: Bool | None) -> Bool:
+        """[ids]: who is there and allowed. Not to be written to."""
         if allowed is None:
-            return np.flatnonzero(self._there)
+            return self._there
         size = min(len(allowed), len(self._there))
-        return np.flatnonzero(self._there[:size] & allowed[:size])
+        found = self._there.copy()
+        found[:size] &= allowed[:size]
+        found[size:] = False
+        return found
 
     def _grow(self, size: int) -> None:
         if size > len(self._there):

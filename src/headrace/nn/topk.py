@@ -30,7 +30,7 @@ def top_k(scores: Float32, k: int, stage: str, *, seed: int = 0, items: Int32 | 
     k = min(k, width)
     if len(scores) == 1:
         return _of_one(scores[0], k, stage, seed, None if items is None else items.reshape(-1))
-    keys = _keys(scores, _column_draws(width, seed) if items is None else _draws(items, seed))
+    keys = _keys(scores, _column_draws(width, seed) if items is None else draws(items, seed))
     rows = np.arange(len(scores))[:, None]
     if k < width:
         best = np.argpartition(keys, width - k, axis=1)[:, width - k :]
@@ -49,7 +49,7 @@ def _of_one(scores: Float32, k: int, stage: str, seed: int, items: Int32 | Int64
     if some is not None:
         keys = _keys(scores[some], _column_draws(len(scores), seed)[some])
     else:
-        keys = _keys(scores, _column_draws(len(scores), seed) if items is None else _draws(items, seed))
+        keys = _keys(scores, _column_draws(len(scores), seed) if items is None else draws(items, seed))
     if k < len(keys):
         best = keys.argpartition(len(keys) - k)[len(keys) - k :]
         places = best[keys[best].argsort()[::-1]]
@@ -84,13 +84,14 @@ def _keys(scores: Float32, draws: Int64) -> Int64:
     return keys
 
 
-def _draws(items: Int32 | Int64, seed: int) -> Int64:
+def draws(items: Int32 | Int64, seed: int) -> Int64:
+    """Who of equal score stands first: the larger."""
     return (mix(items.astype(np.uint64), seed_of(seed, "ties")) >> np.uint64(32)).astype(np.int64)
 
 
 @lru_cache(maxsize=4)  # a request at a time, drawing anew for the whole catalogue would be a third of the cost
 def _column_draws(width: int, seed: int) -> Int64:
-    return _draws(np.arange(width), seed)
+    return draws(np.arange(width), seed)
 
 
 def _ordered_bits(scores: Float32) -> NDArray[np.int32]:

@@ -8,6 +8,7 @@ from headrace.contracts.requests import Allowed
 from headrace.methods.retrieve.content import Content, ContentConfig
 from headrace.testing import check_retriever
 from headrace.testing.examples import history_of, interactions_of, some_interactions, some_requests
+from tests.methods.retrieve.by_index import CODES, N, check_by_index, check_small
 
 
 def fitted(interactions, vectors, **settings):
@@ -46,3 +47,13 @@ def test_what_nobody_chose_is_proposed_where_it_has_a_text():
 def test_vectors_of_another_catalogue_are_refused():
     with pytest.raises(DataError, match="content: vectors of 4 items for a catalogue of 6"):
         fitted(interactions_of([[1, 2]], 6), some_vectors(4))
+
+
+def test_by_index_few_are_missed(monkeypatch):
+    draw = np.random.default_rng(0)
+    vectors = (draw.normal(size=(60, 24))[draw.integers(60, size=N)] + 0.5 * draw.normal(size=(N, 24))).astype(np.float32)
+    vectors[[0, 7, 8]] = 0
+    exact, codes = (fitted(some_interactions(n_items=N), vectors, **settings) for settings in ({}, CODES))
+    assert exact.arrays().keys() == {"vectors", "proposed", "seed"}
+    check_by_index(exact, codes, monkeypatch)
+    check_small(fitted(some_interactions(), some_vectors(), **CODES))

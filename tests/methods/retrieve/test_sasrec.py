@@ -12,6 +12,7 @@ from headrace.nn.seeded import seeded
 from headrace.testing import check_batches, check_objective, check_retriever
 from headrace.testing.examples import history_of, interactions_of, some_interactions, some_requests
 from headrace.train.trainer import train
+from tests.methods.retrieve.by_index import CODES, N, check_by_index, check_small
 
 SMALL = SASRecConfig(dim=8, layers=1, heads=2, length=5, dropout=0.1, batch_size=4)
 
@@ -94,3 +95,19 @@ def test_one_negative_learns_as_well_and_by_another_loss():
     hidden = model.hidden(torch.tensor([[1, 2]]))
     picked = model.scores(hidden, torch.tensor([[3, 4]]))
     torch.testing.assert_close(picked, model.logits(hidden)[0, [0, 1], [3, 4]].unsqueeze(0))
+
+
+def test_by_index_few_are_missed(monkeypatch):
+    exact, codes = (learned(some_interactions(600, N), replace(SMALL, dim=24, **more))[0] for more in ({}, CODES))
+    assert exact.arrays().keys() - {"seed"} == codes.state_dict().keys() == exact.state_dict().keys()
+    check_by_index(exact, codes, monkeypatch)
+    check_small(learned(some_interactions(), replace(SMALL, **CODES))[0])
+
+
+def test_the_index_follows_training():
+    model, made = learned(some_interactions(), replace(SMALL, **CODES))
+    before = model.retrieve(some_requests(), 5, Allowed()).scores["sasrec"]
+    first = model.nearest
+    train(made, TrainConfig(epochs=1, learning_rate=0.02, device="cpu"), seed=0)
+    assert not np.allclose(before, model.retrieve(some_requests(), 5, Allowed()).scores["sasrec"], equal_nan=True)
+    assert model.nearest is not first

@@ -11,6 +11,7 @@ from headrace.nn.seeded import seeded
 from headrace.testing import check_batches, check_objective, check_retriever
 from headrace.testing.examples import history_of, interactions_of, some_interactions, some_requests
 from headrace.train.trainer import train
+from tests.methods.retrieve.by_index import CODES, N, check_by_index, check_small
 
 SMALL = TwoTowerConfig(dim=8, item_dim=8, feature_dim=4, hidden=16, history=5, batch_size=64)
 NOTHING = Timeline(np.zeros(1, np.int64), np.zeros(0, np.int64), {})
@@ -97,3 +98,21 @@ def test_an_item_that_nobody_chose_is_proposed_where_its_text_is_known():
     check_retriever(model, some_requests(n_items=13), n_items=13)
     model, _ = learned(interactions)
     assert 6 not in model.retrieve(some_requests(2, n_items=13), 12, Allowed()).items
+
+
+def test_by_index_few_are_missed(monkeypatch):
+    interactions = some_interactions(600, N)
+    exact, codes = (learned(interactions, settings=replace(SMALL, dim=24, **settings))[0] for settings in ({}, CODES))
+    assert exact.arrays().keys() - {"seed"} == exact.state_dict().keys() == codes.state_dict().keys()
+    check_by_index(exact, codes, monkeypatch)
+    check_small(learned(some_interactions(), settings=replace(SMALL, **CODES))[0])
+
+
+def test_the_index_follows_training_and_stored_vectors_are_read_from_their_file():
+    model, made = learned(some_interactions(), settings=replace(SMALL, **CODES))
+    before = model.retrieve(some_requests(), 5, Allowed()).scores["two_tower"]
+    trained(model, made, epochs=1)
+    assert not np.allclose(before, model.retrieve(some_requests(), 5, Allowed()).scores["two_tower"])
+    arrays = model.arrays()
+    copy = TwoTower.from_arrays(model.config, arrays)
+    assert np.shares_memory(copy.eval().towers.vectors().numpy(), arrays["index.vectors"])

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,6 +152,36 @@ def test_exported_towers_propose_the_same(sizes, tmp_path):
         found, eager = session.retrieve(requests, 8, allowed), model.retrieve(requests, 8, allowed)
         np.testing.assert_array_equal(found.items, eager.items)
         np.testing.assert_allclose(found.scores["two_tower"], eager.scores["two_tower"], atol=1e-5)
+
+
+def test_by_index_only_what_it_is_asked_with_is_exported(tmp_path):
+    """So no product with the catalogue is worked out, and items' vectors lie in no file a second time."""
+    settings = replace(test_retriever.SMALL, index="codes")
+    model, _ = test_retriever.learned(some_interactions(200, 3000), settings=settings)
+    export_towers(model, tmp_path / "towers.onnx")
+    session = TowerSession(model, tmp_path / "towers.onnx", "two_tower")
+    assert session.session.get_outputs()[0].shape == ["rows", settings.dim]
+    sequence = SASRec(SASRecConfig(dim=8, layers=1, heads=2, length=6, index="codes"))
+    with seeded(0, "init"):
+        sequence.learn(some_interactions(200, 3000), {})
+    export_sequence(sequence, tmp_path / "model.onnx")
+    sessions: dict[str, Any] = {
+        "two_tower": (model, session),
+        "sasrec": (sequence, SequenceSession(sequence, tmp_path / "model.onnx", "sasrec")),
+    }
+    for name, (eager, served) in sessions.items():
+        for k in (20, 400):  # by codes, and where all are compared
+            requests = some_requests(9, 3000)
+            allowed = some_allowed(requests, 3000)
+            found, wanted = served.retrieve(requests, k, allowed), eager.retrieve(requests, k, allowed)
+            for row, (some, others) in enumerate(zip(found.items, wanted.items, strict=True)):
+                both = np.intersect1d(some, others)
+                assert len(both) >= 0.95 * len(np.unique(others)), name  # scores alike to 1e-5: the last ones may be others
+                one, two = (
+                    dict(zip(answer.items[row].tolist(), answer.scores[name][row].tolist(), strict=True))
+                    for answer in (found, wanted)
+                )
+                np.testing.assert_allclose([one[item] for item in both], [two[item] for item in both], atol=1e-5)
 
 
 @pytest.mark.parametrize("settings", [test_standalone.SMALL, test_standalone.FRESH], ids=["transferred", "fresh"])

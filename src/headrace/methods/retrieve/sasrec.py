@@ -2,7 +2,8 @@
 
     h_t = Transformer(E[i_1] + p_1, ..., E[i_t] + p_t),   logit(t, j) = h_t · E[j],   loss = cross-entropy over the catalogue
 
-Shapes: items [B, T] -> hidden [B, T, d] -> logits [.., n_items]. Cost O(T² d + T d² + T N d) a row.
+Shapes: items [B, T] -> hidden [B, T, d] -> logits [.., n_items]. Cost O(T² d + T d² + T N d) a row; of an answer by
+index = "codes" not N d but what a look-up in a vector index takes (`encode.codes`).
 Use it where order matters and there are tens of thousands of events. The paper trains with one sampled negative and binary
 cross-entropy; the full softmax is what makes it strong (our reading: docs/papers/sasrec.md). It loses to ItemKNN on short
 logs, and knows nothing of an item it was not trained on.
@@ -26,6 +27,7 @@ from headrace.contracts.seams import Learned
 from headrace.contracts.training import TrainConfig
 from headrace.data.negatives import Uniform
 from headrace.data.sequences import WindowBatches
+from headrace.encode.nearest import Nearest, NearestConfig, is_of_index
 from headrace.nn.body.call import Inputs
 from headrace.nn.body.config import TransformerConfig
 from headrace.nn.body.stack import Stack
@@ -36,7 +38,7 @@ from headrace.objectives.softmax import NextItem
 
 
 @config
-class SASRecConfig:
+class SASRecConfig(NearestConfig):
     dim: Annotated[int, Gt(0)] = 64
     layers: Annotated[int, Gt(0)] = 2
     heads: Annotated[int, Gt(0)] = 2
@@ -62,6 +64,8 @@ class SASRec(nn.Module):
     def __init__(self, config: SASRecConfig, *, seed: int = 0):
         super().__init__()
         self.config, self.seed = config, seed
+        self._nearest: Nearest | None = None
+        self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
 
     def learn(self, interactions: Interactions, artifacts: Mapping[str, Any]) -> Learned:
         self._make(interactions.n_items)
@@ -96,22 +100,44 @@ class SASRec(nn.Module):
         past = requests.history.last(self.config.length)
         past = np.where(past < self.items.num_embeddings, past, 0)
         scores = np.full((len(requests), self.items.num_embeddings), -np.inf, np.float32)
-        known = (past > 0).any(1)
+        known = np.asarray((past > 0).any(1))
         if known.any():
             items = torch.from_numpy(past[known].astype(np.int64)).to(self.available.device)
             ends = np.minimum(requests.history.lengths[known], self.config.length) - 1
             last = self.hidden(items)[torch.arange(len(items)), torch.from_numpy(ends)]
+            if (nearest := self.nearest) is not None:
+                queries = np.zeros((len(requests), self.config.dim), np.float32)
+                queries[known] = last.cpu().numpy()
+                return nearest.propose(queries, k, allowed, "sasrec", known)
             scores[known] = self.logits(last).masked_fill(~self.available, -torch.inf).cpu().numpy()
         return top_k(allowed.mask(scores), k, "sasrec", seed=self.seed)
 
+    @property
+    def nearest(self) -> Nearest | None:
+        """Of the items' vectors as they stand; None where all are compared."""
+        if self.config.index == "codes" and self._nearest is None:
+            of = self.eval().item_vectors().detach().cpu().numpy(), self.available.cpu().numpy()
+            self._nearest = Nearest.over(*of, self.config, seed=self.seed)
+        return self._nearest
+
+    def train(self, mode: bool = True) -> "SASRec":
+        if mode:
+            _forget(self)
+        super().train(mode)
+        return self
+
     def arrays(self) -> Mapping[str, NDArray[Any]]:
-        return {**arrays_of(self), "seed": np.array(self.seed)}
+        index = {} if self.nearest is None else self.nearest.arrays()
+        return {**arrays_of(self), "seed": np.array(self.seed), **index}
 
     @classmethod
     def from_arrays(cls, config: SASRecConfig, arrays: Mapping[str, NDArray[Any]]) -> "SASRec":
         made = cls(config, seed=int(arrays["seed"]))
         made._make(len(arrays["items.weight"]))
-        load_arrays_into(made, {name: values for name, values in arrays.items() if name != "seed"})
+        load_arrays_into(made, {name: values for name, values in arrays.items() if name != "seed" and not is_of_index(name)})
+        if config.index == "codes":
+            of = made.eval().item_vectors().detach().numpy(), made.available.numpy()
+            made._nearest = Nearest.over(*of, config, seed=made.seed, arrays=arrays)
         return made
 
     def _make(self, n_items: int) -> None:
@@ -125,3 +151,8 @@ class SASRec(nn.Module):
         self.body = Stack(body, "decoder")
         self.register_buffer("available", torch.ones(n_items, dtype=torch.bool))
         self.available: Tensor
+
+
+def _forget(model: SASRec, *_: Any) -> None:
+    """The index, where the vectors may become others."""
+    model._nearest = None

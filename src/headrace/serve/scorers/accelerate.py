@@ -23,6 +23,7 @@ from headrace.contracts.explaining import Summarising
 from headrace.contracts.requests import Allowed, Candidates, Requests
 from headrace.contracts.seams import Outputs, State
 from headrace.data.rank_inputs import user_batch
+from headrace.encode.nearest import Nearest
 from headrace.encode.optional import optional
 from headrace.nn.topk import top_k
 from headrace.serve.scorers.export import (
@@ -32,6 +33,7 @@ from headrace.serve.scorers.export import (
     export_sequence,
     export_towers,
     export_user,
+    has_index,
     is_scorer,
     is_sequence,
     is_towers,
@@ -49,9 +51,10 @@ Wrap = Callable[[str, Any, Any], Any]
 
 
 class SequenceSession:
-    """A `Retriever`: what `SASRec.retrieve` does, its scores through ONNX Runtime."""
+    """A `Retriever`: what `SASRec.retrieve` does, its scores, or what its index is asked with, through ONNX Runtime."""
 
     def __init__(self, model: Any, path: Path, stage: str):
+        self.nearest: Nearest | None = model.nearest if has_index(model) else None
         self.session, self.stage, self.seed, self.length = _session(path), stage, model.seed, model.config.length
         self.withdrawn = ~model.available.numpy()
 
@@ -59,7 +62,11 @@ class SequenceSession:
         lengths = np.minimum(requests.history.lengths, self.length)
         past = requests.history.last(max(int(lengths.max(initial=0)), 1))  # what is behind the newest item is never read
         past = np.where(past < len(self.withdrawn), past, 0)
-        known = (past > 0).any(1)
+        known = np.asarray((past > 0).any(1))
+        if self.nearest is not None:
+            ends = np.maximum(lengths - 1, 0)  # of a row without a past, which says nothing
+            (queries,) = self.session.run(None, {"items": past.astype(np.int64), "ends": ends})
+            return self.nearest.propose(queries, k, allowed, self.stage, known)
         if known.all():
             (scores,) = self.session.run(None, {"items": past.astype(np.int64), "ends": lengths - 1})
         else:
@@ -71,14 +78,17 @@ class SequenceSession:
 
 
 class TowerSession:
-    """A `Retriever`: what `TwoTower.retrieve` does, its scores through ONNX Runtime."""
+    """A `Retriever`: what `TwoTower.retrieve` does, its scores, or what its index is asked with, through ONNX Runtime."""
 
     def __init__(self, model: Any, path: Path, stage: str):
+        self.nearest: Nearest | None = model.nearest if has_index(model) else None
         self.session, self.stage, self.seed, self.schema = _session(path), stage, model.seed, model.schema
         self.withdrawn = ~model.available.numpy()
 
     def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Candidates:
         (scores,) = self.session.run(None, _arrays(user_batch(requests, self.schema)))
+        if self.nearest is not None:
+            return self.nearest.propose(scores, k, allowed, self.stage)
         np.copyto(scores, -np.inf, where=self.withdrawn)
         return top_k(allowed.mask(scores), k, self.stage, seed=self.seed)
 
@@ -127,7 +137,9 @@ def _towers(pipeline: Pipeline, name: str, retriever: Any) -> Any:
     def make(folder: Path) -> None:
         export_towers(retriever, folder / TOWERS)
         batch = some_batch(retriever.schema)
-        eager = retriever.user(batch) @ retriever.item(torch.arange(len(retriever.available))).T
+        eager = retriever.user(batch)
+        if not has_index(retriever):
+            eager = eager @ retriever.item(torch.arange(len(retriever.available))).T
         check_equal(eager, _session(folder / TOWERS).run(None, _arrays(batch))[0])
 
     found = _exported(pipeline, pipeline.retriever(name, final=True), make)
@@ -138,7 +150,9 @@ def _sequence(pipeline: Pipeline, name: str, retriever: Any) -> Any:
     def make(folder: Path) -> None:
         export_sequence(retriever, folder / SEQUENCE)
         items, ends = (values.numpy() for values in some_sequences(retriever.config.length))
-        eager = retriever.logits(retriever.hidden(torch.from_numpy(items))[np.arange(len(items)), ends])
+        eager = retriever.hidden(torch.from_numpy(items))[np.arange(len(items)), ends]
+        if not has_index(retriever):
+            eager = retriever.logits(eager)
         check_equal(eager, _session(folder / SEQUENCE).run(None, {"items": items, "ends": ends})[0])
 
     found = _exported(pipeline, pipeline.retriever(name, final=True), make)

@@ -30,15 +30,18 @@ Axes = Mapping[str, Mapping[int, str]]
 
 
 class SequenceScores(nn.Module):
-    """items [R, T] oldest first, ends [R] the place of the newest -> scores [R, n_items]."""
+    """items [R, T] oldest first, ends [R] the place of the newest -> scores [R, n_items]; where the model has an index of its
+    items, what that is asked with, [R, d]."""
 
     def __init__(self, model: Any):
         super().__init__()
-        self.model = model
+        self.model, self.alone = model, has_index(model)
 
     def forward(self, items: Tensor, ends: Tensor) -> Tensor:
         hidden = self.model.hidden(items)
-        newest = hidden.gather(1, ends.view(-1, 1, 1).expand(-1, 1, hidden.shape[-1])).squeeze(1)
+        newest: Tensor = hidden.gather(1, ends.view(-1, 1, 1).expand(-1, 1, hidden.shape[-1])).squeeze(1)
+        if self.alone:
+            return newest
         scores: Tensor = self.model.logits(newest)
         return scores
 
@@ -56,6 +59,18 @@ class TowerScores(nn.Module):
     def forward(self, *tensors: Tensor) -> Tensor:
         scores: Tensor = self.model.user(dict(zip(self.names, tensors, strict=True))) @ self.items
         return scores
+
+
+class TowerQueries(nn.Module):
+    """The schema's tensors, in its order -> what an index of the items is asked with, [R, d]."""
+
+    def __init__(self, model: Any):
+        super().__init__()
+        self.model, self.names = model, list(model.schema)
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        query: Tensor = self.model.user(dict(zip(self.names, tensors, strict=True)))
+        return query
 
 
 class UserSide(nn.Module):
@@ -94,6 +109,11 @@ def is_towers(component: Any) -> bool:
     return isinstance(component, nn.Module) and all(hasattr(component, name) for name in names)
 
 
+def has_index(component: Any) -> bool:
+    """Whether a retriever looks its items up in an index, `nearest`, in place of scoring all of them."""
+    return getattr(component, "nearest", None) is not None
+
+
 def is_scorer(component: Any) -> bool:
     return isinstance(component, nn.Module) and all(hasattr(component, name) for name in ("user", "score", "schema"))
 
@@ -106,10 +126,11 @@ def export_sequence(model: Any, path: Path) -> None:
 
 
 def export_towers(model: Any, path: Path) -> None:
-    """Inputs as in the schema; output "scores"."""
+    """Inputs as in the schema; output "scores", or what the model's index is asked with."""
     inputs = tuple(some_batch(model.schema, rows=2).values())
     axes = {name: {0: "rows"} for name in (*model.schema, "scores")}
-    _export(TowerScores(model.eval()), inputs, path, list(model.schema), ["scores"], axes)
+    towers = TowerQueries(model.eval()) if has_index(model) else TowerScores(model.eval())
+    _export(towers, inputs, path, list(model.schema), ["scores"], axes)
 
 
 def export_user(scorer: Any, path: Path) -> list[str]:

@@ -21,3 +21,11 @@ def test_a_folder_that_can_t_be_made_is_said_in_one_line(tmp_path):
     rows = pl.DataFrame({"at": [datetime(2026, 1, 1, tzinfo=UTC)]})
     with pytest.raises(ArtifactError, match="could not be written"):
         write_by_day(tmp_path, rows, "at", "part")
+
+
+def test_what_the_disk_takes_in_part_is_not_left_there(tmp_path):
+    (tmp_path / "2026-01-02").write_text("a file where a folder should be")
+    rows = pl.DataFrame({"at": [datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2)]})
+    with pytest.raises(ArtifactError):
+        write_by_day(tmp_path, rows, "at", "part")
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["2026-01-02"]

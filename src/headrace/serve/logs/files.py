@@ -2,7 +2,7 @@
 
 import fcntl
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -13,14 +13,17 @@ from headrace.artifacts.atomic import settle, writing
 
 def write_by_day(folder: Path, rows: pl.DataFrame, time: str, name: str, agreed: Callable[[], bool] = lambda: True) -> bool:
     """time: the column that says the day (UTC); it stays. agreed: asked when all is on disk and nothing has its name yet; where
-    it says no, nothing of it is left. What it raises leaves it open (`name_left`)."""
+    it says no, or the disk takes not all, nothing of it is left. What `agreed` raises leaves it open (`name_left`)."""
     days = rows.group_by(pl.col(time).dt.date().alias("day"), maintain_order=True)
     written = [(folder / str(day) / f"{name}.parquet", mine) for (day,), mine in days]
-    for path, mine in written:
-        _write_beside(path, mine)
+    try:
+        for path, mine in written:
+            _write_beside(path, mine)
+    except BaseException:
+        _drop(written)
+        raise
     if not agreed():
-        for path, _ in written:
-            _beside(path).unlink()
+        _drop(written)
         return False
     for path, _ in written:
         _name(path)
@@ -58,6 +61,12 @@ def alone(root: Path, to: Literal["writing", "erasing"] = "writing") -> Iterator
 
 def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.new")
+
+
+def _drop(written: Sequence[tuple[Path, pl.DataFrame]]) -> None:
+    for path, _ in written:
+        with suppress(OSError):  # one that could not be made
+            _beside(path).unlink()
 
 
 def _write_beside(path: Path, rows: pl.DataFrame) -> None:

@@ -142,7 +142,7 @@ def pages(
         items, chances = shown[slots].tolist(), propensity[row, slots].tolist()
         places = (candidates.items[row] == shown[slots][:, None]).argmax(1).tolist()
         pasts = {name: items_of[row].tolist() for name, items_of in because.items()}
-        made = steps(walked, row, items)
+        made = steps_of(walked.recalled, walked.scored if detailed else {last: walked.scored[last]}, row, items)
         for slot, item, chance, place, judged in zip(slots, items, chances, places, made, strict=True):
             past = {name: names.titles[of_slots[slot]] for name, of_slots in pasts.items() if of_slots[slot]}
             named = [f"rule: {name}" for name in rules[row][slot]]

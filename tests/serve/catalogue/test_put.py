@@ -311,7 +311,7 @@ def test_deletes_under_load(rich, tmp_path):
 
         def ask(worker: int) -> None:
             number = 0
-            while not ended.is_set():
+            while not ended.is_set() or asked[0] <= 30:
                 with guard:
                     before = dict(gone)
                 number += 1
@@ -327,20 +327,22 @@ def test_deletes_under_load(rich, tmp_path):
 
         with ThreadPoolExecutor(6) as pool:
             working = [pool.submit(ask, worker) for worker in range(6)]
-            for turn in range(60):
-                item = f"p{turn % 12}"
-                if turn % 2:
-                    assert client.delete(f"/v1/items/{item}").status_code == 200
-                else:
-                    put(client, {"item_id": item, "available": False})
-                with guard:
-                    gone[item] = turn
-                time.sleep(0.01)
-                if turn % 3 == 0:
+            try:
+                for turn in range(60):
+                    item = f"p{turn % 12}"
+                    if turn % 2:
+                        assert client.delete(f"/v1/items/{item}").status_code == 200
+                    else:
+                        put(client, {"item_id": item, "available": False})
                     with guard:
-                        del gone[item]
-                    put(client, {"item_id": item, "title": "Back", "text": "wool", "available": True})
-            ended.set()
+                        gone[item] = turn
+                    time.sleep(0.01)
+                    if turn % 3 == 0:
+                        with guard:
+                            del gone[item]
+                        put(client, {"item_id": item, "title": "Back", "text": "wool", "available": True})
+            finally:
+                ended.set()
             for one in working:
                 one.result()
         assert seen == []

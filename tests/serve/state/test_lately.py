@@ -41,7 +41,7 @@ def test_processes_add_to_one_count_and_ask_for_numbers_that_rise(lately, tmp_pa
     for _ in range(200):
         lately.add("all")
     for one in several:
-        one.join(60)
+        one.join(300)
     assert lately.count("all") == 600
     assert lately.asked("reload") == (2, "")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from headrace.serve.workers.duty import Duty
 duty = Duty(Path(sys.argv[1]))
 print(duty.mine, flush=True)
-time.sleep(100)
+time.sleep(600)
 """
 
 

@@ -39,7 +39,7 @@ def test_items_pages_and_events_are_everybody_s_and_each_event_is_in_one_file(ow
         several.all_ready()
     finally:
         several.process.terminate()
-        several.process.wait(60)
+        several.process.wait(120)
         several.process.communicate()
     logged = [name for events in served_events(own_run / "served") for name in events["event_id"]]
     assert sorted(logged) == sorted(one["event_id"] for one in sent)

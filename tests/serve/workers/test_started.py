@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 
@@ -160,7 +161,7 @@ def test_both_go_from_one_generation_to_the_next_and_neither_to_a_corrupt_one(se
 
     with traffic(several, "swapped") as made:
         ledger.promote(2, "better")
-        until(lambda: {answering(pid) for pid in several.pids} == {ledger.get(2).key})
+        until(lambda: {answering(pid) for pid in several.pids} == {ledger.get(2).key} and made.pages[ledger.get(2).key])
         ledger.promote(1, "worse")
         until(lambda: {answering(pid) for pid in several.pids} == {ledger.get(1).key})
         ranker = ledger.store.find("generation", ledger.get(3).key).manifest.parents["rank"]  # type: ignore[union-attr]
@@ -191,11 +192,12 @@ def test_a_stop_fails_nobody_and_every_event_is_in_one_file(several):
 
     with traffic(several, "stopped") as made:
         several.process.send_signal(signal.SIGTERM)
-        with httpx.Client(base_url=several.url, trust_env=False) as client:
+        with httpx.Client(base_url=several.url, trust_env=False, timeout=60) as client:
             until(lambda: client.get("/readyz").status_code == 503)
         made.stop.set()  # as a balancer would: requests are still taken for drain_s
     assert (made.failed, made.cut) == ([], [])
-    assert several.process.wait(60) == -signal.SIGTERM
+    several.process.send_signal(signal.SIGTERM)  # nobody waits for the rest of it
+    assert several.process.wait(120) == -signal.SIGTERM
     found = logged(several.run)
     assert len(found) == len(set(found)), "none is in two files"
     assert set(made.kept) <= set(found)
@@ -207,17 +209,15 @@ def test_workers_stop_when_the_supervisor_is_killed_and_a_new_server_may_start(m
     first = Several(run, 2, tmp_path / "stderr")
     told = first.ask(first.pids[0], "POST", "/v1/events", json=event("c1", "p1", "kept"))
     assert told.json()["stored"] == 1
+    workers = first.pids
     first.process.kill()
     first.process.communicate()
-
-    def started():
-        try:
-            return Several(run, 2, tmp_path / "again")
-        except AssertionError:
-            assert "a server has it open" in (tmp_path / "again").read_text(), "they hold the run until they have stopped"
-            return None
-
-    second = until(started)
+    try:
+        second = Several(run, 2, tmp_path / "again")
+    except AssertionError:
+        assert "a server has it open" in (tmp_path / "again").read_text(), "they hold the run until they have stopped"
+        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+        second = Several(run, 2, tmp_path / "again")
     try:
         for pid in second.pids:
             assert second.ask(pid, "POST", "/v1/events", json=event("c1", "p1", "kept")).json()["repeated"] == 1

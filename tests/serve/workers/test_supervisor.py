@@ -21,7 +21,7 @@ from headrace.serve.workers.seat import Seat
 from headrace.serve.workers.sockets import held
 from headrace.serve.workers.supervisor import FILE, Supervisor, serving_workers
 
-READY = "import os, time; os.write({told}, b'{{\"ready\": true}}'); os.close({told}); time.sleep(100)"
+READY = "import os, time; os.write({told}, b'{{\"ready\": true}}'); os.close({told}); time.sleep(600)"
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + READY
 REFUSED = 'import os; os.write({told}, b\'{{"error": "the run is not there"}}\'); raise SystemExit(2)'
 BROKEN = "raise SystemExit(7)"
@@ -63,7 +63,7 @@ def stopping(one, when, *signals):
     """Sends them once the condition holds; a thread to be started."""
 
     def wait():
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while not when() and time.monotonic() < until:
             time.sleep(0.01)
         for sig in signals:
@@ -132,7 +132,7 @@ def killing(one, *numbers):
     """A thread that ends these once all are ready."""
 
     def kill():
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while not both_ready(one)() and time.monotonic() < until:
             time.sleep(0.01)
         for number in numbers:

@@ -6,20 +6,16 @@ from contextlib import AbstractContextManager
 
 
 class Clock(AbstractContextManager[None]):
-    """took: told the seconds, unless the work raised. inside: another context, entered after it and left before."""
+    """took: told the seconds, unless the work raised."""
 
-    __slots__ = ("inside", "started", "took")
+    __slots__ = ("started", "took")
 
-    def __init__(self, took: Callable[[float], None], inside: AbstractContextManager[None] | None = None):
-        self.took, self.inside = took, inside
+    def __init__(self, took: Callable[[float], None]):
+        self.took = took
 
     def __enter__(self) -> None:
         self.started = time.perf_counter()
-        if self.inside is not None:
-            self.inside.__enter__()
 
-    def __exit__(self, kind: object, *more: object) -> None:
-        if self.inside is not None:
-            self.inside.__exit__(kind, *more)  # type: ignore[arg-type]
+    def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
             self.took(time.perf_counter() - self.started)

@@ -56,9 +56,13 @@ class Metrics:
 
     def stage(self, name: str) -> AbstractContextManager[None]:
         """Observed where nothing was raised."""
+        return Clock(self.of_stage(name))
+
+    def of_stage(self, name: str) -> Callable[[float], None]:
+        """Observes what it is told, in seconds."""
         if name not in self._of_stage:  # an answer has a dozen, and looking a label up takes as long as to observe
             self._of_stage[name] = self._stages.labels(name).observe
-        return Clock(self._of_stage[name])
+        return self._of_stage[name]
 
     def serves(self, generation: str) -> None:
         self._serving.labels(generation).set(1)
@@ -86,13 +90,13 @@ class Metrics:
         self._writes.set(writes)
         self._waiting.set(waiting)
 
+    def erasures_left(self, count: int) -> None:
+        self._erasures.set(count)
+
     def unnoted(self) -> None:
         self._unnoted.inc()
 
     def states(self, stage: str, outcome: str) -> None:
-    def erasures_left(self, count: int) -> None:
-        self._erasures.set(count)
-
         self._states.labels(stage, outcome).inc()
 
     def text(self) -> bytes:

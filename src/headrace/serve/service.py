@@ -76,7 +76,7 @@ class Service:
         self.codes = CodesInWords.of(self.cascade.retrievers.values(), pipeline.log, pipeline.cuts.test_us)
         self.impersonal = Impersonal(pipeline.tables.path)
         self.metrics: Metrics = Metrics(self.cascade.policy_id) if beside is None else beside.metrics
-        self.times = StageTimes(self.metrics.stage)
+        self.times = StageTimes(self.metrics.of_stage)
         self.state = self._state(beside, seat)
         try:
             self._over_state()

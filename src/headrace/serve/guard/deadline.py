@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 
 from headrace.serve.clock import Clock
 
@@ -17,15 +16,21 @@ _NEW, _SHRINKS = 0.1, 0.95
 
 
 class StageTimes:
-    """Of one generation. around: another clock, such as the metrics', that each stage is timed by as well."""
+    """Of one generation. also: by a stage's name, who else is told what it took, such as the metrics."""
 
-    def __init__(self, around: Callable[[str], AbstractContextManager[None]]):
-        self.around = around
+    def __init__(self, also: Callable[[str], Callable[[float], None]]):
+        self.also = also
         self._known: dict[str, tuple[float, float]] = {}
 
     def timed(self, stage: str) -> AbstractContextManager[None]:
         """What is raised inside takes no time."""
-        return Clock(partial(self.took, stage), self.around(stage))
+        also = self.also(stage)
+
+        def took(seconds: float) -> None:
+            also(seconds)
+            self.took(stage, seconds)
+
+        return Clock(took)
 
     def took(self, stage: str, seconds: float) -> None:
         mean, strayed = self._known.get(stage, (seconds, 0.0))

@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import polars as pl
 import pytest
@@ -60,3 +62,34 @@ def test_a_full_disk_keeps_events_until_there_is_room(state, tmp_path, monkeypat
     log.close()
     assert served(tmp_path)["event_id"].to_list() == ["one"]
     assert state.history(["a"], np.array([10])).lengths.tolist() == [1]
+
+
+def test_a_half_written_file_of_rows_that_are_another_s_now_is_gone(state, tmp_path):
+    half = tmp_path / "events" / "1970-01-01" / ".0000000000000000.parquet.new"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"PAR1 of somebody")
+    state.append(row("somebody", "i1", 1, "one"))
+    state.append(row("a", "i1", 1, "two"))
+    state.forget("somebody")
+    log = EventLog(tmp_path, state, sync_s=1000.0, rotate_s=1000.0)
+    assert log.write() == 1
+    log.close()
+    assert served(tmp_path)["event_id"].to_list() == ["two"]
+    assert not half.exists()
+
+
+def test_whatever_fails_the_thread_goes_on_and_a_close_closes(state, tmp_path):
+    broken = [ZeroDivisionError("an item's row"), ZeroDivisionError("at the end")]
+    log = EventLog(tmp_path, state, sync_s=0.01, rotate_s=0.01, beside=lambda: _raised(broken))
+    state.append(row("a", "i1", 1, "one"))
+    waited = time.monotonic() + 30
+    while not served(tmp_path)["event_id"].to_list() == ["one"]:
+        assert time.monotonic() < waited
+        time.sleep(0.01)
+    broken += [ZeroDivisionError("at the end")] * 1000
+    log.close()
+
+
+def _raised(errors):
+    if errors:
+        raise errors.pop()

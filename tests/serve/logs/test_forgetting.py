@@ -37,6 +37,9 @@ def test_no_file_holds_the_user_and_all_else_is_as_it_was(pipeline, tmp_path):
     visit(service, [WHO, "c1", "c2"])
     service.close()
     before = tables_in(tmp_path)
+    half = tmp_path / "requests" / "2026-01-01" / ".00001.parquet.new"  # of a process that was killed
+    half.parent.mkdir()
+    half.write_bytes(b"PAR1" + WHO.encode())
     rows = forget_served(tmp_path, WHO, map_gb=0.1)
     after = tables_in(tmp_path)
     theirs = pl.col("request_id").str.starts_with(WHO)
@@ -111,7 +114,7 @@ def test_over_http_and_then_the_run_has_to_be_built_again(own_run):
         assert len(items(client.post("/v1/recommend", json={"user_id": "c7"}).json())) == 4
     assert [user for events in served_events(own_run / "served") for user in events["user_id"]] == ["c8"]
     for verb in (["serve", "--port", "0"], ["recommend", "c8"], ["explain", "c8"]):
-        refused = subprocess.run([HEADRACE, verb[0], own_run, *verb[1:]], capture_output=True, text=True, timeout=60)
+        refused = subprocess.run([HEADRACE, verb[0], own_run, *verb[1:]], capture_output=True, text=True, timeout=300)
         assert refused.returncode == 2
         assert " is not there" in refused.stderr
         assert "Run headrace build again" in refused.stderr

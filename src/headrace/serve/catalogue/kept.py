@@ -78,7 +78,10 @@ Step = tuple[str, Callable[[Kept | None], Change | None]]
 
 
 class Catalogue:
-    """database: where the online state is. schema: of the item rows written, the newest generation's."""
+    """database: where the online state is. schema: of the item rows written, the newest generation's. behind: what changed could
+    not be asked when it was asked for last."""
+
+    behind = False
 
     def __init__(self, database: Database, schema: pl.Schema):
         self.database, self.schema = database, schema
@@ -140,6 +143,7 @@ class Catalogue:
 
     def _settle(self, folder: Path) -> None:
         """As the state does of its own rows."""
+        self.database.settle(folder)
 
     def _agreed(self, keys: Sequence[bytes]) -> bool:
         return True

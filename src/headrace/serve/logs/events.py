@@ -14,9 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from headrace.contracts.errors import ArtifactError
 from headrace.serve.logs.files import alone, file_name, write_by_day
-from headrace.serve.state.database import Full
 from headrace.serve.state.layered import LayeredState
 from headrace.serve.state.redis_server import Unavailable
 
@@ -60,6 +58,8 @@ class EventLog:
             self.write()
         except Unavailable as error:
             log.warning("%s: what waits in Redis is left to another server, or the next start (%s)", self.root, error)
+        except Exception:  # what else is open has to be closed whatever a disk or a row does
+            log.exception("%s: events that wait are left to the next start", self.root)
 
     def _run(self) -> None:
         due_s, begins = time.monotonic() + self._rotate_s, True
@@ -69,14 +69,17 @@ class EventLog:
                 due = time.monotonic() >= due_s
                 if due:
                     due_s = time.monotonic() + self._rotate_s
-                    if self._mine():
-                        self.write()
-                if due or begins:  # what a server missed that was down it hears of at once
+                    try:
+                        if self._mine():
+                            self.write()
+                    finally:
+                        self._after()
+                elif begins:  # what a server missed that was down it hears of at once
                     begins = False
                     self._after()
             except Unavailable as error:
                 log.warning("%s: rows wait in Redis (%s)", self.root, error)
-            except (OSError, ArtifactError, Full):  # a full disk: what waits stays where it is, and is tried again
+            except Exception:  # a full disk, or whatever: what waits stays where it is and is tried again, which needs the thread
                 log.exception("%s: events wait to be written", self.root)
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import polars as pl
 
 from headrace.data.forget import without
-from headrace.serve.logs.files import alone
+from headrace.serve.logs.files import alone, name_left
+from headrace.serve.logs.impressions import TABLES
 from headrace.serve.state.database import Database, Occupied, digest
 from headrace.serve.state.lately import emptied
 
@@ -40,6 +41,8 @@ def forget_logged(root: Path, users: Sequence[str], from_state: int = 0) -> dict
     rows = {"state": from_state}
     mine = pl.col("user_id").is_in(users)
     with alone(root):
+        for table in TABLES:  # what a process that was killed left half written; of events that is the state's to know
+            name_left(root / table, None)
         asked = [pl.read_parquet(path, columns=["request_id", "user_id"]).filter(mine) for path in _files(root, "requests")]
         ids = pl.concat([pl.DataFrame(schema={"request_id": pl.String}), *(one.select("request_id") for one in asked)])
         theirs = pl.col("request_id").is_in(ids["request_id"].implode())

@@ -40,6 +40,7 @@ _MORE: dict[str, Any] = {
     "slots": pl.Int32(), "excluded": pl.List(pl.String), "skipped": pl.List(pl.String), "filters": pl.String(),
 }  # fmt: skip
 TABLES = ("candidates", "exposures", "requests")
+"""No file of theirs is half written while somebody else holds `alone`, unless a process died of it."""
 Count = Callable[[str, int], None]
 Frames = tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]
 """Of some answers: requests, candidates, exposures."""

@@ -34,6 +34,7 @@ from headrace.contracts.digests import digest as digest
 from headrace.contracts.errors import ArtifactError, ConfigError, HeadraceError
 from headrace.contracts.requests import Bool
 from headrace.encode.optional import optional
+from headrace.serve.logs.files import name_left
 from headrace.serve.state.moments import begin_anew
 from headrace.serve.state.row_keys import RowKeys
 from headrace.serve.state.whole import forget_process
@@ -74,6 +75,7 @@ class Database:
             self._tidied(path)
         self._env, self._place = self._open_at(path), path
         self.tables = {name: self._env.open_db(name.encode()) for name in _NAMES}
+        self._settled: set[Path] = set()
         self._most, self._row_keys = map_gb * 2**30, RowKeys(folder / "rows.key")
         key = self._row_key()
         if sole:
@@ -178,6 +180,11 @@ class Database:
         """Whether this server is the one that writes files, and how many rows wait; None where it has no others beside it."""
         return None
 
+    @property
+    def silent_s(self) -> float | None:
+        """How long ago Redis last answered; None where there is none."""
+        return None
+
     def left_to_follow(self) -> set[bytes]:
         """Digests of users who were erased at another server, and whom this one's files may still name."""
         return set()
@@ -190,7 +197,12 @@ class Database:
         return 0
 
     def settle(self, folder: Path) -> None:
-        """Before files of rows that wait are written there: what was left of some is done with."""
+        """Before files of rows that wait are written there: what was left of some is done with.
+
+        Here its rows still wait, perhaps without those of somebody who was erased, and its file would have another name."""
+        if folder not in self._settled:
+            name_left(folder, None)
+            self._settled.add(folder)
 
     def agreed(self, keys: Sequence[bytes]) -> bool:
         """Whether their file, which is on disk, may have its name. Then they are `written`."""

@@ -17,8 +17,9 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """degraded: stages that were left out for want of time: retrieve.NAME, prerank, rank. said: what filters made of the page.
-    arm: of the experiment, if one runs and the request is in it.
+    """degraded: what the page had to do without: retrieve.NAME, prerank, rank for want of time; history, items where Redis does
+    not answer (what came since, and what was deleted since at other servers, is not known). said: what filters made of the
+    page. arm: of the experiment, if one runs and the request is in it.
     """
 
     request_id: str

@@ -43,8 +43,9 @@ class ServeConfig:
     left out. 0: whenever all have run. waiting: answers that may wait; further requests are turned away with 503. rate_per_s:
     requests a second that one key or address may make, rate_burst of them at once; 0: as many as come. body_mb, json_depth,
     read_s: of what is sent, how long, how deep and how slow it may be. drain_s: how long a server that was told to stop still
-    takes requests, while /readyz says that it stops. min_free_mb: of disk, below which /readyz says no. cors_origins: sites
-    whose pages may ask.
+    takes requests, while /readyz says that it stops. min_free_mb: of disk, below which /readyz says no. stale_s: how long a
+    server that has no word from Redis is ready; 0: for ever, since every server would say no at once when Redis itself is away.
+    cors_origins: sites whose pages may ask.
     workers: processes that answer on one port, each with a part of states_mb.
     reload_s: how often the run's ledger is looked at for another live generation. shadow: a generation's number, or "latest", the
     newest one that is not live: it answers a shadow_share of requests too, for nobody, shadow_queue of them waiting at most.
@@ -77,6 +78,7 @@ class ServeConfig:
     drain_s: Annotated[float, Ge(0)] = 1.0
     workers: Annotated[int, Ge(1)] = 1
     min_free_mb: Annotated[float, Ge(0)] = 100.0
+    stale_s: Annotated[float, Ge(0)] = 0.0
     cors_origins: tuple[str, ...] = ()
     console_images: bool = False
     reload_s: Annotated[float, Gt(0)] = 1.0

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 HISTORY = "history"
 """Skipped, where the online state did not answer: the page reads what the build holds of the user, no event since."""
+ITEMS = "items"
+"""Nothing was skipped, but what was said of items since Redis was last heard is not known here: one may have been deleted."""
 
 
 @dataclass(frozen=True)

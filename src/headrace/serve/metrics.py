@@ -31,11 +31,12 @@ class Metrics:
         self._errors = self.counter("errors_total", "HTTP requests that failed, by whose fault", "route", "fault")
         self._events = self.counter("events_total", "Events received", "outcome")
         self._impressions = self.counter("impressions_total", "Answers by what the impression log made of them", "outcome")
-        self._degraded = self.counter("degraded_total", "Answers that a stage was left out of for want of time", "stage")
+        self._degraded = self.counter("degraded_total", "Answers without a stage, or without word from Redis", "stage")
         self._states = self.counter("user_states_total", "Users' states by where a scorer had them from", "stage", "outcome")
         self._unnoted = self.counter("unnoted_total", "Times that what came lately could not be kept: the disk is full")
         self._writes = self.gauge("writes_log", "Over Redis: whether this server has the lease to write files")
         self._waiting = self.gauge("rows_waiting", "Over Redis: rows of events that are in no file yet")
+        self._silent = self.gauge("redis_silent_seconds", "Over Redis: how long ago it last answered, as of the last rotation")
         self._erasures = self.gauge("erasures_left", "Over Redis: users erased elsewhere whom this server's files may still name")
         self._of_stage: dict[str, Callable[[float], None]] = {}
         self._stages = self.histogram("stage_seconds", "Time an answer takes, by stage", "stage", _BOUNDS_S)
@@ -89,6 +90,9 @@ class Metrics:
         """Of a server beside others on one Redis: whether it writes files, and how many rows of events wait for one."""
         self._writes.set(writes)
         self._waiting.set(waiting)
+
+    def silent(self, seconds: float) -> None:
+        self._silent.set(seconds)
 
     def erasures_left(self, count: int) -> None:
         self._erasures.set(count)

@@ -28,7 +28,7 @@ from headrace.contracts.serving import ServeConfig
 from headrace.data.consent import Impersonal
 from headrace.data.erased import digest_of
 from headrace.data.forget import ERASED, erased_users, record_erasure
-from headrace.serve.asked import HISTORY, Asked
+from headrace.serve.asked import HISTORY, ITEMS, Asked
 from headrace.serve.catalogue.newcomers import NewItems
 from headrace.serve.catalogue.searched import Searched
 from headrace.serve.catalogue.shelf import Shelf
@@ -194,7 +194,8 @@ class Service:
             page = pages(self.cascade, self.names, walked, detailed=False)[0][: asked.slots]
             self.state.look_again()
             if len(self.shelf.still(page)) == len(page):
-                return replace(asked, skipped=(*asked.skipped, *walked.skipped)), walked, page
+                behind = (ITEMS,) if self.shelf.catalogue.behind else ()
+                return replace(asked, skipped=(*asked.skipped, *behind, *walked.skipped)), walked, page
 
     def _expected(self, walked: Walk, slots: int) -> float:
         """The chance that something of the page is clicked, by a calibrated ranker; NaN of another, or where it had no time."""

@@ -47,11 +47,13 @@ class Shared:
         )  # fmt: skip
 
     def _rotated(self) -> None:
-        if self.duty.mine:
-            self.following.follow()
-        told = self.state.rows_told()
+        told, silent_s = self.state.rows_told(), self.state.silent_s
         if told is not None:
             self.metrics.rows(*told)
+        if silent_s is not None:
+            self.metrics.silent(silent_s)
+        if self.duty.mine:
+            self.following.follow()
 
     def now_us(self) -> int:
         """Of a request: an event is either before it or after it."""

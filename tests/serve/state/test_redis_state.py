@@ -170,9 +170,10 @@ def test_pages_go_on_without_redis_flagged_and_events_wait_for_it(own_run, redis
         redis.kill()
         page = client.post("/v1/recommend", json={**ask, "request_id": "meanwhile"})
         assert page.status_code == 200
-        assert page.json()["degraded"] == ["history"]
+        assert page.json()["degraded"] == ["history", "items"]
         assert len(items(page.json())) == 4
         assert 'headrace_degraded_total{stage="history"} 1.0' in client.get("/metrics").text
+        assert client.get("/readyz").status_code == 200, "it is every server that can't reach Redis"
         sent = client.post("/v1/events", json=bought("c1", "p5", event_id="e2"))
         assert (sent.status_code, sent.json()["error"]["field"]) == (503, "server")
         assert sent.headers["Retry-After"] == "1"

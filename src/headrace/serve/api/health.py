@@ -57,4 +57,8 @@ def against(serving: Serving) -> list[str]:
         service.state.erased([""])
     except Exception as error:  # whatever keeps the state from answering: where it lies is a setting
         reasons.append(f"the online state does not answer ({type(error).__name__})")
+    silent_s, stale_s = service.state.silent_s, service.settings.stale_s
+    if silent_s is not None and 0 < stale_s < silent_s:
+        says = "what came since, and items deleted since at other servers, are not known here"
+        reasons.append(f"Redis has not answered for {silent_s:.0f} s ([serve] stale_s = {stale_s:g}): {says}")
     return reasons

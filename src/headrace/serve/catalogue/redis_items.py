@@ -6,8 +6,9 @@
 A put reads what stands there and says what becomes of it; Redis takes that if it still stands, in one step, and else it is worked
 out again. So whoever is told that an item is gone is told the truth of every server that reaches Redis.
 
-While Redis is away nothing is put, and what was last known goes on to hold. The copy is for a Redis that lost what it held, and
-for items from the time before it: what this server alone knows, or knows of later, is put back when it reads all of them.
+While Redis is away nothing is put, and what was last known goes on to hold (`behind`, which pages say). The copy is for a Redis
+that lost what it held, and for items from the time before it: what this server alone knows, or knows of later, is put back when
+it reads all of them.
 """
 
 from collections.abc import Sequence
@@ -47,13 +48,16 @@ class RedisCatalogue(Catalogue):
     def since(self, stamp: int) -> tuple[int, list[Kept]]:
         look = self.looks.mine
         if look is not None and look.changed == stamp:
+            self.behind = False
             return stamp, []
         try:
             number, whole, *rest = self.server.ask(lambda _: self._since_script([ITEMS, CHANGES, CHANGED], [stamp]))
         except Unavailable:
             if stamp < 0:  # who starts must know what is gone
                 raise
+            self.behind = True
             return stamp, []
+        self.behind = False
         found = [kept_of(value) for value in (rest[0] if rest else [])]
         if whole:
             found += self._put_back(found)

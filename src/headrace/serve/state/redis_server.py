@@ -43,7 +43,7 @@ class RedisServer:
         self.client: Any = self._redis.Redis.from_url(
             settings.redis_url, password=_password(settings), retry=retry, socket_timeout=_WAIT_S, socket_connect_timeout=_WAIT_S
         )
-        self.rewrite_due = False
+        self.rewrite_due, self._heard_s = False, time.monotonic()
         self._rests_until, self._away, self._changing = 0.0, False, threading.Lock()
         try:
             self.ask(lambda client: client.ping())
@@ -65,10 +65,16 @@ class RedisServer:
             if not str(error).startswith(_FOR_NOW):
                 raise
             raise Unavailable(f"Redis does not take it for now ({error}).") from None
+        self._heard_s = time.monotonic()
         if self._away:
             self._away = False
             log.warning("Redis answers again")
         return found
+
+    @property
+    def silent_s(self) -> float:
+        """How long ago it last answered this process."""
+        return time.monotonic() - self._heard_s
 
     def rewrite(self) -> None:
         """Its append-only file without what was deleted. While it writes one, that one may still hold it: another follows."""

@@ -218,6 +218,10 @@ class RedisState(LayeredState):
         self.server.rewrite()
         return removed
 
+    @property
+    def silent_s(self) -> float | None:
+        return self.server.silent_s
+
     def left_to_follow(self) -> set[bytes]:
         if self.server.rewrite_due:
             self.server.rewrite()

@@ -7,11 +7,13 @@ import pytest
 
 from headrace.serve.console.pages import PAGES
 from tests.console.browser import PHONE, opened
-from tests.serve.console.hostile import PREFERENCE, TITLE, USER, user
+from tests.serve.console.hostile import PREFERENCE, TITLE, USER, item, user
 
 EXPLORED = f"/console/explorer?{urlencode({'user': USER, 'preference': PREFERENCE, 'seed': 'x'})}"
+ITEM = f"/console/items?{urlencode({'item': item(1)})}"
 PATHS = {"overview" if not one.LINK.path else one.LINK.path[1:]: one.LINK.url for one in PAGES} | {
     "explored": EXPLORED,
+    "item": ITEM,
     "api": "/docs",
 }
 
@@ -85,7 +87,7 @@ def test_figures_refresh_and_what_was_opened_stays_open(browser, base):
         page = seen.go("/console")
         page.locator("summary").first.click()
         page.evaluate("document.querySelector('[hx-get] dl').dataset.old = 'yes'")
-        page.wait_for_selector("[hx-get] dl:not([data-old])", timeout=15_000)
+        page.wait_for_selector("[hx-get] dl:not([data-old])")
         page.wait_for_selector("[data-chart] svg")
         assert page.locator("details").first.get_attribute("open") is not None
         seen.check()

@@ -85,3 +85,10 @@ def test_nothing_of_them_became_a_path(client, folder):
     assert not [name for name in names if "escaped" in name or "passwd" in name or name in ("*", "-rf", ".hidden")]
     logged = sorted((folder / "served").glob("*/*/*.parquet"))
     assert all(path.stem.isdigit() for path in logged)
+
+
+def test_routes_are_counted_by_the_names_of_their_parts(client):
+    client.get("/v1/items/a%2Fb/similar")
+    told = client.get("/metrics").text
+    assert 'route="/v1/items/{item_id}/similar"' in told
+    assert "any_id" not in told

@@ -3,6 +3,7 @@
 from typing import Any
 
 from headrace.serve.guard.passage import Passage
+from headrace.serve.guard.scopes import named
 from headrace.serve.serving import Serving
 
 
@@ -25,4 +26,4 @@ class Counted:
             await self.app(scope, receive, sent)
         finally:
             route = getattr(scope.get("route"), "path", Passage.of(scope).route)  # none where a guard turned it away
-            self.serving.metrics.answered(route, status)
+            self.serving.metrics.answered(named(route), status)

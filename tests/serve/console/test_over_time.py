@@ -51,6 +51,7 @@ def test_percentiles_are_of_the_answers_between_two_looks():
     spec = over_time.latency(line.between)
     assert spec is not None
     assert [row["ms"] for row in spec["data"]["values"] if row["percentile"] == "p50"] == [5.0, None, None]
+    assert [layer["mark"]["type"] for layer in spec["layer"]] == ["line", "point"]  # no line leads to the first
     assert json.dumps(spec, allow_nan=False)
 
 

@@ -13,7 +13,7 @@ from tests.serve.console.markup import check_harmless
 
 STATIC = files("headrace.serve.console").joinpath("static")
 ASKED = {"user": USER, "preference": PREFERENCE, "exclude": f"{item(1)}\n{SCRIPT}", "seed": SCRIPT}
-CHOICES = ("generation", "against", "metric", "slice", "reason", "page", "codes", "user", "words", "file")
+CHOICES = ("generation", "against", "metric", "slice", "reason", "page", "codes", "user", "words", "file", "item")
 ADDRESSES = [
     *(one.LINK.url for one in PAGES),
     "/console/overview/figures",

@@ -111,6 +111,11 @@ class Shelf:
         """What was said of it since the build."""
         return self._kept.get(number)
 
+    def said(self) -> list[Kept]:
+        """All that was said since the build, of any item."""
+        self.refresh()
+        return list(self._kept.values())
+
     def refresh(self) -> None:
         with self.lock:
             self._stamp, changed = self.catalogue.since(self._stamp)

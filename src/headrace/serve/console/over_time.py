@@ -120,8 +120,18 @@ def latency(found: Sequence[Between]) -> Spec | None:
         for one in found
         for name, value in (("p50", one.p50_ms), ("p99", one.p99_ms))
     ]
-    some = any(row["ms"] is not None for row in rows)
-    return _lines(rows, "ms", "milliseconds", "percentile", {"p50": "water", "p99": "sand"}) if len(found) > 1 and some else None
+    if len(found) < 2 or not any(row["ms"] is not None for row in rows):
+        return None
+    lines = _lines(rows, "ms", "milliseconds", "percentile", {"p50": "water", "p99": "sand"})
+    of_points = {name: lines["encoding"][name] for name in ("x", "y")} | {"color": {**lines["encoding"]["color"], "legend": None}}
+    return {
+        "data": lines["data"], "height": lines["height"],
+        "layer": [
+            {"mark": lines["mark"], "encoding": lines["encoding"]},
+            {"mark": {"type": "point", "size": 14}, "encoding": of_points},  # a moment between idle ones has no line to lie on
+        ],
+        "resolve": {"legend": {"color": "independent", "strokeDash": "independent"}},
+    }  # fmt: skip
 
 
 def served(found: Sequence[Between]) -> Spec | None:

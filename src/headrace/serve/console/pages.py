@@ -14,6 +14,7 @@ from headrace.serve.console import (
     explorer,
     funnel,
     ids,
+    items,
     jobs,
     overview,
     releases,
@@ -21,7 +22,7 @@ from headrace.serve.console import (
 from headrace.serve.console.view import View
 from headrace.serve.serving import Serving
 
-PAGES = (overview, explorer, funnel, evaluation, releases, jobs, data, ids, annotations)
+PAGES = (overview, explorer, items, funnel, evaluation, releases, jobs, data, ids, annotations)
 
 
 def pages(serving: Serving) -> APIRouter:

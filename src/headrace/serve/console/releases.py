@@ -24,6 +24,7 @@ from headrace.serve.live.holder import GUARDRAIL
 
 LINK = Link("/releases", "Releases")
 _AT_ONCE = 20
+_HOURS = {"hours": "%H:%M", "minutes": "%H:%M"}  # of a clock of 24; larger units are told as they are
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def timeline(moves: Sequence[Move]) -> Spec | None:
         {"at": one.at, "live": one.to, "move": "guardrail" if one.why.startswith(GUARDRAIL) else one.what, "why": one.why}
         for one in moves
     ]
-    at = {"field": "at", "type": "temporal", "title": None, "scale": {"type": "utc"}}
+    at = {"field": "at", "type": "temporal", "title": None, "scale": {"type": "utc"}, "axis": {"format": _HOURS}}
     live = {"field": "live", "type": "quantitative", "title": "live generation", "axis": {"tickMinStep": 1, "format": "d"}}
     kind = toned(rows, "move", {"promote": "better", "rollback": "sand", "guardrail": "worse"})
     return {

@@ -7,6 +7,7 @@ counts. HEAD goes as GET. A key has the scopes it was given, no others.
 """
 
 import re
+from functools import cache
 from typing import NamedTuple
 
 SCOPES = ("read", "write", "admin")
@@ -50,12 +51,18 @@ RULES = (
 
 
 def scope_of(method: str, path: str) -> tuple[str, str | None]:
-    """(the rule's path, its scope); ("unknown", ANY) where there is none. Of the path's parts their names alone are told."""
+    """(the rule's path as it is `named`, its scope); ("unknown", ANY) where there is none."""
     asked = "GET" if method == "HEAD" else method
     for name, scope, pattern, methods in _COMPILED:
         if pattern.fullmatch(path) and asked in methods:
             return name, scope
     return "unknown", ANY
+
+
+@cache
+def named(path: str) -> str:
+    """A route's path as metrics and logs tell it: of its parts their names alone."""
+    return re.sub(r":\w+\}", "}", path)
 
 
 def _pattern(path: str) -> re.Pattern[str]:
@@ -64,6 +71,4 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile("".join(made), re.DOTALL)
 
 
-_COMPILED = [
-    (re.sub(r":\w+\}", "}", rule.path), rule.scope, _pattern(rule.path), frozenset(rule.methods.split("|"))) for rule in RULES
-]
+_COMPILED = [(named(rule.path), rule.scope, _pattern(rule.path), frozenset(rule.methods.split("|"))) for rule in RULES]

@@ -38,10 +38,9 @@ def explain(service: Service, request_id: str) -> Explanation | None:
         walked = service.walk(asked)
         if _shown(service, asked, walked) == shown:
             return worked_out(service, asked, walked)
-    titles = dict(zip(service.names.ids, service.names.titles, strict=False))
     items = [
         ExplainedItem(
-            position=row["position"], item_id=row["item_id"], title=titles.get(row["item_id"], row["item_id"]),
+            position=row["position"], item_id=row["item_id"], title=_title(service, row["item_id"]),
             propensity=row["propensity"], proposed_by=[], acted=[],
             stages=[StageScore(**score, rank=None, of=None) for score in row["scores"]],
         )
@@ -53,6 +52,11 @@ def explain(service: Service, request_id: str) -> Explanation | None:
 def _shown(service: Service, asked: Asked, walked: Walk) -> list[str]:
     given = walked.slates.items[0, : asked.slots]
     return [service.names.ids[item] for item in given[given > 0].tolist()]
+
+
+def _title(service: Service, item_id: str) -> str:
+    number = service.shelf.numbers.get(item_id)
+    return item_id if number is None else service.names.titles[number]
 
 
 def _as_given(kept: Remembered | None) -> Explanation | None:

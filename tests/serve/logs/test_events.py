@@ -83,7 +83,7 @@ def test_whatever_fails_the_thread_goes_on_and_a_close_closes(state, tmp_path):
     log = EventLog(tmp_path, state, sync_s=0.01, rotate_s=0.01, beside=lambda: _raised(broken))
     state.append(row("a", "i1", 1, "one"))
     waited = time.monotonic() + 30
-    while not served(tmp_path)["event_id"].to_list() == ["one"]:
+    while served(tmp_path)["event_id"].to_list() != ["one"]:
         assert time.monotonic() < waited
         time.sleep(0.01)
     broken += [ZeroDivisionError("at the end")] * 1000

@@ -40,7 +40,7 @@ def footprint(pid: int) -> Footprint:
 def below(pid: int) -> list[int]:
     try:
         children = [int(one) for task in (_PROC / str(pid) / "task").iterdir() for one in (task / "children").read_text().split()]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it ended between two looks
         return []
     return [one for child in children for one in (child, *below(child))]
 

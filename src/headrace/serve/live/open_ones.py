@@ -68,7 +68,7 @@ class OpenOnes:
         self.by_key = {key: service for key, service in self.by_key.items() if key in needed}
 
     def let_go(self) -> None:
-        """Closes what was taken out, in the order it was opened. It waits for requests; others may open and take out meanwhile."""
+        """Closes what was taken out, oldest first. It waits for requests, and others may open and take out meanwhile."""
         while self._leaving:
             key = self._leaving[0].generation
             if not self.flights.landed(self.flights.next_epoch(), _LANDS_S):

@@ -1,9 +1,9 @@
 """What the runbook says of backups, restores and upgrades, step by step on a run that was served."""
 
 import shutil
-import time
 
 import numpy as np
+import polars as pl
 from fastapi.testclient import TestClient
 
 from headrace.cascade.run import build
@@ -11,6 +11,7 @@ from headrace.contracts.serving import ServeConfig
 from headrace.serve.app import create_app
 from tests.cascade.shop import write_shop
 from tests.serve.test_app import bought, items
+from tests.serve.workers.started import until
 
 GONE, THERE = "who was erased", "c3"
 QUICK = ServeConfig(rotate_s=0.1, unshown_share=1.0, runtime="torch", min_free_mb=0.0)
@@ -26,6 +27,15 @@ def history(client, user):
     return [service.names.ids[item] for item in found.items]
 
 
+def all_in_files(served):
+    """Of `THERE` and of the catalogue."""
+    found = {name: list((served / name).glob("*/*.parquet")) for name in ("events", "requests", "items")}
+    if not all(found.values()):
+        return False
+    events, requests = (pl.read_parquet(found[name])["user_id"] for name in ("events", "requests"))
+    return (events == THERE).sum() == 3 and THERE in requests
+
+
 def visited(run, backup):
     """Events and pages of two users, one of whom is erased; copied while it runs as soon as all is in files. What `THERE` had."""
     with serving(run) as client:
@@ -36,10 +46,7 @@ def visited(run, backup):
             client.app.state.pages = {**getattr(client.app.state, "pages", {}), user: items(page.json())}
         client.put("/v1/items", json={"item_id": "p1", "available": False})
         assert client.delete(f"/v1/users/{GONE}").status_code == 200
-        deadline = time.monotonic() + 30
-        while not all(any((run / "served" / name).glob("*/*.parquet")) for name in ("events", "requests", "items")):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: all_in_files(run / "served"), "not all came to be in files")
         shutil.copytree(run / "served", backup / "served", ignore=shutil.ignore_patterns("state", "lately"))
         return history(client, THERE)
 

@@ -108,7 +108,7 @@ def test_wilson_s_bounds(hits, of):
 
 @pytest.fixture
 def watched(wheel):
-    rails = GuardrailConfig(window_s=600, least=20, click_wait_s=0.01)
+    rails = GuardrailConfig(window_s=600, least=20, click_wait_s=0.01, p99_ms=600_000)
     made = Live(wheel, open_service(wheel, quick(guardrails=rails)))
     yield made
     made.close()

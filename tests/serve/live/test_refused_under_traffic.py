@@ -65,7 +65,9 @@ def test_what_answers_goes_on(wheel, ledger, ranker, tmp_path):
             shutil.copy(kept, ranker)
         ledger.promote(3, "whole again")
         assert (await client.post("/v1/generations/reload")).json()["serving"] == 3
-        await asyncio.sleep(0.2)
+        async with asyncio.timeout(120):
+            while ledger.get(3).key not in {generation for _, generation in told}:
+                await asyncio.sleep(0.01)
         ended.set()
 
     async def all_of_them():

@@ -24,7 +24,7 @@ def asked(live, count, shadow, start=0):
 
 
 def until_done(shadow, count):
-    for _ in range(1000):
+    for _ in range(12_000):
         if sum(shadow.counts.values()) >= count:
             return
         threading.Event().wait(0.01)
@@ -65,7 +65,7 @@ def test_a_full_queue_drops_and_a_failure_is_counted(live, shadow, monkeypatch):
     held, walk = threading.Event(), shadow.candidate.walk
 
     def slow(*arguments, **settings):
-        assert held.wait(10)
+        assert held.wait(120)
         raise ValueError("broken")
 
     monkeypatch.setattr(shadow.candidate, "walk", slow)
@@ -85,16 +85,16 @@ def test_what_waits_when_it_is_closed_is_not_answered_any_more(live, ledger, mon
     def slow(asked, **settings):
         walked.append(asked.request_id)
         busy.set()
-        assert held.wait(10)
+        assert held.wait(120)
         raise ValueError("broken")
 
     monkeypatch.setattr(made.candidate, "walk", slow)
     asked(live, 1, made)
-    assert busy.wait(10)
+    assert busy.wait(120)
     asked(live, 9, made, start=1)
     closing = threading.Thread(target=made.close)
     closing.start()
-    assert made.closing.wait(10)
+    assert made.closing.wait(120)
     held.set()
     closing.join(10)
     assert not closing.is_alive()

@@ -47,14 +47,18 @@ async def visitor(client, name, answers, stop):
         turn += 1
 
 
-async def alternate(client, ledger, stop):
+async def alternate(client, ledger, answers, stop):
+    """Each has been asked before it goes."""
     said = []
     for number in range(SWAPS):
         await asyncio.to_thread(ledger.promote, 2 - number % 2, f"swap {number}")
         done = await client.post("/v1/generations/reload")
         assert done.status_code == 200, done.text
         said.append(done.json()["serving"])
-        await asyncio.sleep(0.1)
+        key, had = ledger.get(said[-1]).key, len(answers)
+        async with asyncio.timeout(120):
+            while key not in {one["generation"] for one in answers[had:]}:
+                await asyncio.sleep(0.01)
     stop.set()
     return said
 
@@ -67,7 +71,7 @@ def test_no_request_is_dropped_or_answered_twice_while_generations_alternate(whe
     async def all_of_them():
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
             visitors = [visitor(client, name, answers, stop) for name in range(4)]
-            said, *_ = await asyncio.gather(alternate(client, ledger, stop), *visitors)
+            said, *_ = await asyncio.gather(alternate(client, ledger, answers, stop), *visitors)
             told = (await client.get("/v1/generations")).json()
             assert "headrace_generation_moves_total" in (await client.get("/metrics")).text
             return said, told
@@ -152,7 +156,7 @@ def test_requests_in_flight_end_on_the_old_one_before_it_is_closed(live, ledger)
     assert not closed.wait(0.2)
     assert old.recommend("c1", "in flight").page
     flights.end(epoch)
-    thread.join(10)
+    thread.join(120)
     assert closed.is_set()
     assert len(live.current.state.views) == 1
 

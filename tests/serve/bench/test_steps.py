@@ -15,7 +15,7 @@ def test_bench_serve_measures_and_leaves_the_run_as_it_was(run, tmp_path):
     beside = set(run.parent.iterdir())
     out = tmp_path / "bench.json"
     done = CliRunner().invoke(
-        app, ["bench", "serve", str(run), "--rates", "20", "--seconds", "2", "--limit-ms", "5000", "--out", str(out)]
+        app, ["bench", "serve", str(run), "--rates", "20", "--seconds", "2", "--limit-ms", "25000", "--out", str(out)]
     )
     assert done.exit_code == 0, done.output
     found = json.loads(out.read_text())

@@ -5,8 +5,9 @@ those are all, they share them. What else the machine does is not kept away.
 """
 
 import os
+import re
+import select
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -46,24 +47,21 @@ def started(run: Path, more: Sequence[str] = (), *, workers: int = 1) -> Iterato
     try:
         served = scratch / run.resolve().name
         shutil.copytree(run, served, copy_function=os.link, ignore=shutil.ignore_patterns("served", "keys.json"))
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        command = [sys.executable, "-c", "from headrace.cli.main import run; run()", "serve", str(served), "--port", str(port)]
+        command = [sys.executable, "-c", "from headrace.cli.main import run; run()", "serve", str(served), "--port", "0"]
         command += ["--workers", str(workers)]
         os.sched_setaffinity(0, its)  # a process that is started keeps to it
         with (scratch / "server.log").open("w") as out:
             began = time.monotonic()
-            process = subprocess.Popen([*command, *more], stdout=subprocess.DEVNULL, stderr=out)
+            process = subprocess.Popen([*command, *more], stdout=subprocess.PIPE, stderr=out)
         os.sched_setaffinity(0, mine)
         try:
-            url = f"http://127.0.0.1:{port}"
+            url = _said(process, scratch / "server.log")
             _wait(process, url, scratch / "server.log")
             _all_ready(process, served / "served", workers)
             yield Started(served, url, process.pid, workers, round(time.monotonic() - began, 2), its, mine)
         finally:
             process.terminate()
-            process.wait(90)
+            process.communicate(timeout=90)
     finally:
         os.sched_setaffinity(0, cores)
         shutil.rmtree(scratch)
@@ -73,6 +71,16 @@ def divided(cores: Sequence[int], workers: int) -> tuple[tuple[int, ...], tuple[
     """The server's and the client's."""
     first = min(max(len(cores) // 2, workers, 1), len(cores))
     return tuple(cores[:first]), tuple(cores[first:] or cores)
+
+
+def _said(process: "subprocess.Popen[bytes]", log: Path) -> str:
+    """Where it answers: it chose a port that was free."""
+    assert process.stdout is not None
+    says, _, _ = select.select([process.stdout], [], [], _START_S)
+    found = re.search(rb"http://127\.0\.0\.1:\d+", process.stdout.readline()) if says else None
+    if found is None:
+        raise ConfigError(f"the server did not start:\n{log.read_text()[-2000:]}")
+    return found[0].decode()
 
 
 def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:

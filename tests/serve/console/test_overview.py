@@ -27,6 +27,7 @@ def test_figures_are_those_of_the_metrics(client):
     assert before != after.text
     assert "/v1/recommend" in after.text
     assert "ready" in after.text
+    assert "not ready" not in after.text
     assert client.app.state.serving.service.generation[:12] in after.text
     assert not after.all("html")
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from headrace.cascade.calibrated import Calibrated
@@ -15,7 +16,7 @@ from headrace.contracts.batch import Batch
 from headrace.contracts.requests import Allowed, Candidates, Float32, Requests
 from headrace.contracts.seams import Retriever
 from headrace.data.features import Features
-from headrace.data.rank_inputs import candidate_batch, pairs_in, user_batch
+from headrace.data.rank_inputs import candidate_arrays, candidate_batch, pairs_in, user_arrays, user_batch
 
 SHOWN, NEWCOMERS = "shown", "newcomers"
 _SAID_BY_NONE = ("fallback", SHOWN, PREFERENCE, NEWCOMERS)  # scores that no scorer looks at
@@ -85,18 +86,28 @@ def logits_of(scorer: Any, requests: Requests, candidates: Candidates) -> Float3
 
 def all_logits_of(scorer: Any, requests: Requests, candidates: Candidates) -> dict[str, Float32]:
     """By task, [R, C] each; first what the scorer orders by."""
-    user, batch = batches_for(scorer, requests, candidates)
-    with torch.inference_mode():
-        outputs = scorer.score(scorer.user(user), batch)
+    found: Mapping[str, NDArray[Any]]
+    if hasattr(scorer, "array_logits"):  # one as it is served, that needs no tensors
+        items = candidate_arrays(candidates, *_read(scorer, candidates))
+        found = scorer.array_logits(user_arrays(requests, scorer.schema), items)
+    else:
+        user, batch = batches_for(scorer, requests, candidates)
+        with torch.inference_mode():
+            outputs = scorer.score(scorer.user(user), batch)
+        found = {name: logits.cpu().numpy() for name, logits in outputs.logits.items()}
     there = candidates.there
-    return {name: np.where(there, logits.cpu().numpy(), np.nan).astype(np.float32) for name, logits in outputs.logits.items()}
+    return {name: np.where(there, logits, np.nan).astype(np.float32) for name, logits in found.items()}
 
 
 def batches_for(scorer: Any, requests: Requests, candidates: Candidates) -> tuple[Batch, Batch]:
     """What its `user` and its `score` read of them."""
-    seen, pairs = [name for name in candidates.scores if name not in _SAID_BY_NONE], pairs_in(scorer.candidate_schema)
-    user, batch = user_batch(requests, scorer.schema), candidate_batch(candidates, seen, pairs)
+    user, batch = user_batch(requests, scorer.schema), candidate_batch(candidates, *_read(scorer, candidates))
     return _where(user, scorer), _where(batch, scorer)
+
+
+def _read(scorer: Any, candidates: Candidates) -> tuple[list[str], list[str]]:
+    """Stages whose scores it reads, and the candidates' features."""
+    return [name for name in candidates.scores if name not in _SAID_BY_NONE], pairs_in(scorer.candidate_schema)
 
 
 def _where(batch: Batch, scorer: Any) -> Batch:

@@ -26,12 +26,18 @@ AGES = "history.ages"
 """A user field: how long ago the events of "history" were."""
 USERS = "users"
 """A user field: who asks, for scorers that keep something of each user."""
+Arrays = dict[str, NDArray[Any]]
 LABEL_OF = "label."
 """What stands before a task's name in a batch."""
 
 
 def user_batch(requests: Requests, schema: Schema) -> dict[str, torch.Tensor]:
-    batch = {}
+    return _tensors(user_arrays(requests, schema))
+
+
+def user_arrays(requests: Requests, schema: Schema) -> Arrays:
+    """What `user_batch` is made of, for whoever needs no tensors."""
+    found: Arrays = {}
     for name, field in schema.items():
         values: NDArray[Any]
         if name == "history":
@@ -46,8 +52,8 @@ def user_batch(requests: Requests, schema: Schema) -> dict[str, torch.Tensor]:
             raise DataError(
                 f'requests carry no "{name}", which the ranker was trained on. They carry: {listed(requests.features)}.'
             )
-        batch[name] = _tensor(values)
-    return batch
+        found[name] = _wide(values)
+    return found
 
 
 def ages(requests: Requests, k: int) -> Float32:
@@ -61,14 +67,18 @@ def ages(requests: Requests, k: int) -> Float32:
 
 def candidate_batch(candidates: Candidates, stages: Sequence[str], pairs: Iterable[str] = ()) -> dict[str, torch.Tensor]:
     """stages: the retrievers, in the order the scorer was trained with. pairs: names of the features that it reads."""
-    batch: dict[str, NDArray[Any]] = {"items": candidates.items, "retrieval": retrieval_features(candidates, stages)}
+    return _tensors(candidate_arrays(candidates, stages, pairs))
+
+
+def candidate_arrays(candidates: Candidates, stages: Sequence[str], pairs: Iterable[str] = ()) -> Arrays:
+    found: Arrays = {"items": _wide(candidates.items), "retrieval": retrieval_features(candidates, stages)}
     for name in pairs:
         if name not in candidates.features:
             raise DataError(
                 f'candidates carry no "{name}", which the ranker was trained on. They carry: {listed(candidates.features)}.'
             )
-        batch[name] = candidates.features[name]
-    return {name: _tensor(values) for name, values in batch.items()}
+        found[name] = _wide(candidates.features[name])
+    return found
 
 
 def list_schema(stages: int, pairs: Iterable[str] = ()) -> Schema:
@@ -85,8 +95,12 @@ def pairs_in(schema: Schema) -> list[str]:
     return [name for name in schema if name not in ("items", "retrieval")]
 
 
-def _tensor(values: NDArray[Any]) -> torch.Tensor:
-    return torch.from_numpy(values.astype(np.int64) if values.dtype.kind in "iu" else values)
+def _wide(values: NDArray[Any]) -> NDArray[Any]:
+    return values.astype(np.int64) if values.dtype.kind in "iu" else values
+
+
+def _tensors(arrays: Arrays) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(values) for name, values in arrays.items()}
 
 
 def retrieval_features(candidates: Candidates, stages: Sequence[str]) -> Float32:

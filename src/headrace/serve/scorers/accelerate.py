@@ -5,13 +5,14 @@ server's own answers are the same each time.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from headrace.artifacts.store import Artifact, Draft
 from headrace.build.graph import Graph
@@ -22,7 +23,7 @@ from headrace.contracts.errors import HeadraceError
 from headrace.contracts.explaining import Summarising
 from headrace.contracts.requests import Allowed, Candidates, Requests
 from headrace.contracts.seams import Outputs, State
-from headrace.data.rank_inputs import user_batch
+from headrace.data.rank_inputs import Arrays, user_arrays
 from headrace.encode.nearest import Nearest
 from headrace.encode.optional import optional
 from headrace.nn.topk import top_k
@@ -86,7 +87,7 @@ class TowerSession:
         self.withdrawn = ~model.available.numpy()
 
     def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Candidates:
-        (scores,) = self.session.run(None, _arrays(user_batch(requests, self.schema)))
+        (scores,) = self.session.run(None, user_arrays(requests, self.schema))
         if self.nearest is not None:
             return self.nearest.propose(scores, k, allowed, self.stage)
         np.copyto(scores, -np.inf, where=self.withdrawn)
@@ -106,13 +107,24 @@ class ScorerSessions:
         self._wants = {one.name for one in self._user.get_inputs()}
 
     def user(self, batch: Batch) -> State:
-        found = self._user.run(None, _arrays({name: values for name, values in batch.items() if name in self._wants}))
-        return {name: torch.from_numpy(values) for name, values in zip(self._state, found, strict=True)}
+        return {name: torch.from_numpy(values) for name, values in self._user_side(_arrays(batch)).items()}
 
     def score(self, state: State, candidates: Batch) -> Outputs:
-        given: Mapping[str, Any] = {**{_IN_FILE + name: values for name, values in state.items()}, **candidates}
-        (logits,) = self._score.run(None, _arrays({name: values for name, values in given.items() if name in self._reads}))
-        return Outputs({"score": torch.from_numpy(logits)})
+        return Outputs({"score": torch.from_numpy(self._logits(_arrays(state), _arrays(candidates)))})
+
+    def array_logits(self, user: Arrays, candidates: Arrays) -> Arrays:
+        """`user` and `score` of arrays: an answer's are so small that tensors of them would be a cost of their own."""
+        return {"score": self._logits(self._user_side(user), candidates)}
+
+    def _user_side(self, user: Arrays) -> Arrays:
+        found = self._user.run(None, {name: values for name, values in user.items() if name in self._wants})
+        return dict(zip(self._state, found, strict=True))
+
+    def _logits(self, state: Arrays, candidates: Arrays) -> NDArray[Any]:
+        given = {**{_IN_FILE + name: values for name, values in state.items()}, **candidates}
+        (logits,) = self._score.run(None, {name: values for name, values in given.items() if name in self._reads})
+        found: NDArray[Any] = logits
+        return found
 
 
 def accelerated(pipeline: Pipeline, runtime: str, wrap: Wrap = lambda stage, built, served: served) -> Cascade:

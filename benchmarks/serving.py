@@ -97,15 +97,18 @@ def over_http(run: Path, users: list[str], scratch: Path) -> dict[str, Figures]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = subprocess.Popen([Path(sys.executable).parent / "headrace", "serve", str(run), "--port", str(port)])
+    with (scratch / "server.log").open("w") as out:
+        command = [str(Path(sys.executable).parent / "headrace"), "serve", str(run), "--port", str(port)]
+        server = subprocess.Popen(command, stdout=out, stderr=out)
     os.sched_setaffinity(0, CORES[1:] or CORES)
     try:
         with sleeping(CORES[0], scratch / "beside.npy"):
-            sent_s, taken_s, samples = asyncio.run(_open_loop(f"http://127.0.0.1:{port}", users, server.pid))
+            sent_s, taken_s, samples, turned_away = asyncio.run(_open_loop(f"http://127.0.0.1:{port}", users, server.pid))
         late_s = lateness(scratch / "beside.npy", sent_s[0])[:, 1]
         ran_s, waited_s = np.diff(samples[[0, -1], 1:3], axis=0)[0] / len(taken_s)
         figures = percentiles(taken_s) | {
             "worst_ms": round(1000 * float(taken_s.max()), 1),
+            "turned_away": turned_away,
             "server_cpu_ms_a_request": round(1000 * float(ran_s), 2),
             "server_waited_for_a_core_ms_a_request": round(1000 * float(waited_s), 2),
         }
@@ -140,9 +143,9 @@ def _jitter(late_s: NDArray[np.float64]) -> Figures:
 
 async def _open_loop(
     url: str, users: list[str], pid: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """When each request was due, how long it took; and every so often the moment, and until then the server's time on a core and
-    its and the client's time waiting for one."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], int]:
+    """When each request was due, how long it took; every so often the moment, and until then the server's time on a core and
+    its and the client's time waiting for one; how many were turned away, because too many waited."""
     async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client:
         while True:
             try:
@@ -151,9 +154,15 @@ async def _open_loop(
             except httpx.TransportError:
                 await asyncio.sleep(0.2)
         taken: list[tuple[float, float]] = []
+        turned_away = 0
 
         async def ask(number: int, due: float) -> None:
-            (await client.post("/v1/recommend", json={"user_id": users[number % len(users)]})).raise_for_status()
+            nonlocal turned_away
+            answer = await client.post("/v1/recommend", json={"user_id": users[number % len(users)]})
+            if answer.status_code == 503:
+                turned_away += 1
+                return
+            answer.raise_for_status()
             taken.append((due, time.perf_counter() - due))
 
         async def sample() -> None:
@@ -173,7 +182,7 @@ async def _open_loop(
         if sampling is not None:
             sampling.cancel()
         due_s, taken_s = np.array(sorted(taken)[WARM:]).T
-        return due_s, taken_s, np.array(samples)
+        return due_s, taken_s, np.array(samples), turned_away
 
 
 def main() -> None:

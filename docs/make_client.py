@@ -23,7 +23,6 @@ from headrace.serve.guard.scopes import scope_of
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "src" / "headrace" / "client"
 MADE_BY = "Made by docs/make_client.py from the server's OpenAPI; not to be edited."
-CALLED = {"explained": "explain", "searched": "search"}  # where a route's function leaves the verb to what it calls
 ITSELF = ("/v1/generations", "/v1/experiments", "/v1/users", "/readyz")  # where the server speaks of itself
 PLAIN = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 RAISED = {"404": "NotThere", "409": "Refused"}  # what a route has of its own; the class says what may come of any
@@ -109,7 +108,7 @@ class Writer:
         return "\n\n\n".join(parts)
 
     def call(self, method: str, path: str, one: Schema) -> str:
-        name, body = _function(method, path, one), _body(one)
+        name, body = one["operationId"], _body(one)
         needs = scope_of(method, path.replace("{", "").replace("}", ""))[1]
         again = "True" if method in ("GET", "PUT", "DELETE") or needs == "read" else "False"
         arguments: list[tuple[str, str, str | None, str]] = []
@@ -195,12 +194,6 @@ def _answer(one: Schema) -> Schema:
 def _refuses(one: Schema, code: str) -> bool:
     answer = one["responses"].get(code)
     return answer is not None and _schema(answer) != _answer(one)
-
-
-def _function(method: str, path: str, one: Schema) -> str:
-    """FastAPI names an operation by its function, path and method."""
-    name = str(one["operationId"]).removesuffix(re.sub(r"\W", "_", path) + f"_{method.lower()}")
-    return CALLED.get(name, name)
 
 
 def _docstring(said: list[str], indent: int) -> str:

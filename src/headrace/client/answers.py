@@ -7,6 +7,16 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
+    """An item of a page.
+
+    position: From 1.
+    item_id: As the catalogue has it.
+    title: What it is called; its id where it has no title.
+    propensity: The chance that it got this slot, given the slots above it.
+    rank: Its place by the last stage that scored it, from 1.
+    reasons: Why it is here, in words.
+    """
+
     position: int
     item_id: str
     title: str
@@ -17,9 +27,18 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """degraded: what the page had to do without: retrieve.NAME, prerank, rank for want of time; history, items where Redis does
-    not answer (what came since, and what was deleted since at other servers, is not known). said: what filters made of the
-    page. arm: of the experiment, if one runs and the request is in it.
+    """Items in the order to show them.
+
+    request_id: Send it with events on this page, to explain it, or again for the same page.
+    generation: The key of the generation that answered.
+    policy_deterministic: Whether nothing is left to chance: propensities are then of no use.
+    items: The best first; fewer than asked for where too few may be shown.
+    latency_ms: Time the answer took to work out, in ms; not the wait for its turn.
+    degraded: What the page had to do without: retrieve.NAME, prerank, rank for want of time; history, items where Redis does
+    not answer (what came since, and what was deleted since at other servers, is not known).
+    said: What filters made of the page.
+    experiment: The one that runs, if the request is in it.
+    arm: The experiment's arm that answered.
     """
 
     request_id: str
@@ -35,7 +54,12 @@ class Page:
 
 @dataclass(frozen=True, kw_only=True)
 class Received:
-    """repeated: known by their id, and not stored again. erased: of users who were erased, and not stored either."""
+    """How many events became what.
+
+    stored: New, and part of their users' histories from now on.
+    repeated: Known by their id, and not stored again.
+    erased: Of users who were erased, and not stored either.
+    """
 
     stored: int
     repeated: int
@@ -44,8 +68,13 @@ class Received:
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:
-    """known: the generation was built with it. recommendable: now; an item that is not known is where its text is like a known
-    one's, else from the next build on. searchable: by what a search finds it.
+    """What became of an item that was put.
+
+    item_id: As the catalogue has it.
+    changed: False where it stood like that already.
+    known: Whether the generation was built with it.
+    recommendable: Now. An item that is not known is where its text is like a known one's, else from the next build on.
+    searchable: By what a search finds it.
     """
 
     item_id: str
@@ -57,7 +86,12 @@ class Placed:
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """stored: items that changed. unchanged: they stood like that already."""
+    """All that were sent, in their order; in force when this is answered.
+
+    stored: Items that changed.
+    unchanged: Items that stood like that already.
+    items: One for each that was sent.
+    """
 
     stored: int
     unchanged: int
@@ -66,6 +100,14 @@ class Stored:
 
 @dataclass(frozen=True, kw_only=True)
 class Alike:
+    """An item that is like the one asked about.
+
+    position: From 1.
+    item_id: As the catalogue has it.
+    title: What it is called; its id where it has no title.
+    score: How like it is, by what `by` says.
+    """
+
     position: int
     item_id: str
     title: str
@@ -74,7 +116,13 @@ class Alike:
 
 @dataclass(frozen=True, kw_only=True)
 class Similar:
-    """by: "item_vectors", the retriever whose model says so, "co-occurrence", or "nothing"."""
+    """Items like an item, never itself.
+
+    item_id: As the catalogue has it.
+    by: "item_vectors", the retriever whose model says so, "co-occurrence", or "nothing".
+    generation: The key of the generation that answered.
+    items: The most alike first.
+    """
 
     item_id: str
     by: str
@@ -84,7 +132,16 @@ class Similar:
 
 @dataclass(frozen=True, kw_only=True)
 class Described:
-    """source: "put" since the build, or "build". since: when what was put came. item: its row, times in µs since 1970."""
+    """An item as it stands.
+
+    item_id: As the catalogue has it.
+    known: Whether the generation was built with it.
+    recommendable: Now. An item that is not known is where its text is like a known one's, else from the next build on.
+    searchable: By what a search finds it.
+    source: Whose row it is: put since the build, or the build's.
+    since: When what was put came, ISO 8601 in UTC.
+    item: Its row, by column; times in µs since 1970.
+    """
 
     item_id: str
     known: bool
@@ -97,7 +154,12 @@ class Described:
 
 @dataclass(frozen=True, kw_only=True)
 class Deleted:
-    """deleted: False where it had been before."""
+    """From now on nobody is shown it, until it is put again.
+
+    item_id: As the catalogue has it.
+    deleted: False where it had been deleted before.
+    known: Whether the generation was built with it.
+    """
 
     item_id: str
     deleted: bool
@@ -106,7 +168,12 @@ class Deleted:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """rank from 1."""
+    """Where one way of finding put an item.
+
+    by: lexical or vector.
+    rank: From 1.
+    score: BM25 of words, the cosine of vectors.
+    """
 
     by: str
     rank: int
@@ -115,7 +182,16 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """score: of the way that ordered the list last. known: the generation was built with it."""
+    """An item that was found.
+
+    position: From 1.
+    item_id: As the catalogue has it.
+    title: What it is called; its id where it has no title.
+    score: Of the way that ordered the list last.
+    known: Whether the generation was built with it.
+    matched: Words of the query that it has, where explain was asked for.
+    places: By each way that found it, where explain was asked for.
+    """
 
     position: int
     item_id: str
@@ -128,7 +204,16 @@ class Hit:
 
 @dataclass(frozen=True, kw_only=True)
 class Hits:
-    """personal: whether the ranker had its say. said: what there is to say of the answer."""
+    """What fits a query.
+
+    query: As it was sent.
+    mode: How it was looked for.
+    personal: Whether the ranker had its say.
+    generation: The key of the generation that answered.
+    items: The best first.
+    said: What there is to say of the answer, in words.
+    latency_ms: Time the answer took to work out, in ms; not the wait for its turn.
+    """
 
     query: str
     mode: Literal["lexical", "vector", "hybrid"]
@@ -141,7 +226,13 @@ class Hits:
 
 @dataclass(frozen=True, kw_only=True)
 class StageScore:
-    """rank: from 1, among the `of` items that the stage gave a score; null where only the log's sample is left."""
+    """What a stage made of an item.
+
+    stage: A retriever's name, prerank or rank.
+    score: By the stage's own measure: comparable inside it alone.
+    rank: From 1, among those it gave a score; null where only the log's sample is left.
+    of: How many it gave a score; null as rank is.
+    """
 
     stage: str
     score: float
@@ -151,8 +242,16 @@ class StageScore:
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainedItem:
-    """proposed_by: retrievers. acted: rules and fallbacks that had a hand in it. codes: its semantic ids, if it has any, and
-    words that stand out among the items with the same first code.
+    """An item of the page, and its way there.
+
+    position: From 1.
+    item_id: As the catalogue has it.
+    title: What it is called; its id where it has no title.
+    propensity: The chance that it got this slot, given the slots above it.
+    proposed_by: Retrievers.
+    stages: In the order they came.
+    acted: Rules and fallbacks that had a hand in it.
+    codes: Its semantic ids, if it has any, and words that stand out among the items with the same first code.
     """
 
     position: int
@@ -167,8 +266,18 @@ class ExplainedItem:
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """worked_out_again: whether the answer was computed anew and came out as it was given. Else the log alone speaks. reads_as:
-    the user in words, where a scorer reads them so.
+    """A page, and why it was as it was.
+
+    request_id: Of the page.
+    user_id: Whom it was for.
+    at: As of when it was answered.
+    surface: Where it was shown, as the request said.
+    seed: As the request said.
+    generation: The key of the generation that answered.
+    worked_out_again: Whether the answer was computed anew and came out as it was given. Else the log alone speaks.
+    rules: What kept items from being proposed at all, in words.
+    items: Those shown, in order.
+    reads_as: The user in words, where a scorer reads them so.
     """
 
     request_id: str

@@ -25,9 +25,17 @@ class Wanted:
 class Event:
     """A row of the log's events table; `received_at` is the server's to say.
 
+    user_id: Who did it.
+    item_id: To what.
     at: ISO 8601 with its offset from UTC.
     event_id: A hash of the event where it is missing. One that is known is not stored again.
     kind: May be left out where the log has one kind alone.
+    value: A rating, a price, seconds: as the kind has it.
+    request_id: Of the page it was done on: so the page counts as clicked.
+    position: Where on the page, from 1.
+    session_id: A gap of 30 minutes parts sessions where it is missing.
+    query: What had been searched for.
+    undoes: The event_id of the one that this takes back.
     """
 
     user_id: str

@@ -48,7 +48,9 @@ class Client(Connection):
     ) -> Page:
         """A page for a user.
 
+        user_id: Who asks, as the log names them; one it does not know gets a page too.
         request_id: Send it again to get the same page; a new one is made where it is missing.
+        seed: What the page leaves to chance is drawn by it and the request's id.
         n: Items wanted, at most as many as the page has slots; all of them by default.
         exclude: Items not to be shown.
         surface: Where the page is shown; it is logged.
@@ -87,6 +89,8 @@ class Client(Connection):
     def similar_items(self, item_id: str, *, n: int = 10) -> Similar:
         """Items like an item.
 
+        item_id: As the catalogue has it.
+        n: Items wanted.
         NotThere: No such item.
         """
         return self._call("GET", f"/v1/items/{quote(item_id, safe='')}/similar", Similar, query={"n": n}, again=True)
@@ -94,12 +98,16 @@ class Client(Connection):
     def get_item(self, item_id: str) -> Described:
         """An item as it stands.
 
+        item_id: As the catalogue has it.
         NotThere: No such item.
         """
         return self._call("GET", f"/v1/items/{quote(item_id, safe='')}", Described, again=True)
 
     def delete_item(self, item_id: str) -> Deleted:
-        """An item is gone until it is put again."""
+        """An item is gone until it is put again.
+
+        item_id: As the catalogue has it.
+        """
         return self._call("DELETE", f"/v1/items/{quote(item_id, safe='')}", Deleted, again=True)
 
     def search(
@@ -115,7 +123,9 @@ class Client(Connection):
     ) -> Hits:
         """Items that fit a query.
 
+        query: In words.
         user_id: Who asks; needed for `personal` alone.
+        n: Items wanted.
         filters: By column of the items table: any, none, min, max. All have to hold.
         mode: Where it is not said: hybrid if the generation has a text encoder, else lexical.
         personal: The ranker orders the best 100 by what is known of the user.
@@ -142,6 +152,7 @@ class Client(Connection):
     def explain(self, request_id: str) -> Explanation:
         """Why a page was as it was.
 
+        request_id: As the page's answer has it.
         NotThere: Neither a recent request nor in the log.
         """
         return self._call("GET", f"/v1/explain/{quote(request_id, safe='')}", Explanation, again=True)
@@ -172,12 +183,13 @@ class Client(Connection):
     def shadow(self, number: int) -> Said:
         """Let it answer silently.
 
+        number: Of a generation, as /v1/generations has them.
         NotThere: There is no such generation.
         Refused: It can't be opened, and why.
         """
         return self._call("POST", f"/v1/generations/{number}/shadow", Said, again=False)
 
-    def alone(self) -> Said:
+    def end_shadow(self) -> Said:
         """Let none answer silently any more."""
         return self._call("DELETE", "/v1/generations/shadow", Said, again=True)
 
@@ -186,5 +198,8 @@ class Client(Connection):
         return self._call("GET", "/v1/experiments", list[OneExperiment], again=True)
 
     def forget(self, user_id: str) -> Forgotten:
-        """Nothing of a user is kept, shown or taken in any more."""
+        """Nothing of a user is kept, shown or taken in any more.
+
+        user_id: As events name them.
+        """
         return self._call("DELETE", f"/v1/users/{quote(user_id, safe='')}", Forgotten, again=True)

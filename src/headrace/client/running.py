@@ -6,7 +6,12 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """reasons: what stands against sending requests here; none where it is ready."""
+    """Whether requests should be sent here.
+
+    ready: As the status says: 200, or 503 where it is not.
+    generation: The key of the generation that answered.
+    reasons: What stands against it; none where it is ready.
+    """
 
     ready: bool
     generation: str
@@ -15,8 +20,14 @@ class Ready:
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """Of all processes, since the server was started, the last 10,000 at most. clicked: pages that a positive event followed, of
-    `pages` whose time for it is over.
+    """Of all processes, since the server was started, the last 10,000 at most.
+
+    answers: How many, failed ones too.
+    failed: Those that raised.
+    p50_ms: Half took at most so long, in ms; null where none was given.
+    p99_ms: 99 in 100 took at most so long, in ms.
+    pages: Shown, and the time to click on them is over.
+    clicked: Of these pages, those that a positive event followed.
     """
 
     answers: int
@@ -29,8 +40,19 @@ class Answers:
 
 @dataclass(frozen=True, kw_only=True)
 class Silent:
-    """A shadow beside the live generation: means over its last 1,000 answers. overlap: of the page's items. rank_correlation:
-    Spearman's, of the candidates both ranked.
+    """A shadow beside the live generation: means over its last 1,000 answers, null where there are none.
+
+    answered: Requests it answered, for nobody.
+    failed: Requests on which it raised.
+    dropped: Requests that it had no time for.
+    share: Of requests it is asked, 0 to 1.
+    overlap: Share of the page's items that both show, 0 to 1.
+    rank_correlation: Spearman's, of the candidates both ranked, -1 to 1.
+    shadow_p50_ms: Time its answers take, in ms.
+    shadow_p99_ms: The same, of the slowest in a hundred.
+    live_p50_ms: Time the real answers to the same requests took, in ms.
+    live_p99_ms: The same, of the slowest in a hundred.
+    last_failure: What it raised last.
     """
 
     answered: int
@@ -48,7 +70,17 @@ class Silent:
 
 @dataclass(frozen=True, kw_only=True)
 class OneGeneration:
-    """number: 0 of a build without a ledger. says: why it was refused, or what the gates said of it."""
+    """A generation, and how it fares.
+
+    number: In the order made; 0 of a build without a ledger.
+    key: As answers name it.
+    status: live: it answers; arm: of the experiment; shadow: it answers silently; open: kept to go back to; closed: in the
+    ledger and not opened.
+    made: When, ISO 8601.
+    says: Why it was refused, or what the gates said of it.
+    answers: null of one that has not answered since the server was started.
+    shadow: Of the shadow alone.
+    """
 
     number: int
     key: str
@@ -61,7 +93,14 @@ class OneGeneration:
 
 @dataclass(frozen=True, kw_only=True)
 class Moved:
-    """guardrail: whether a guardrail did it; its figures are in `why`."""
+    """A move of the ledger.
+
+    what: What was done.
+    to: The generation that was live from then on.
+    at: When, ISO 8601.
+    why: In words, with figures.
+    guardrail: Whether a guardrail did it.
+    """
 
     what: Literal["promote", "rollback"]
     to: int
@@ -72,7 +111,11 @@ class Moved:
 
 @dataclass(frozen=True, kw_only=True)
 class Watched:
-    """The generation promoted last, while guardrails may roll it back."""
+    """The generation promoted last, while guardrails may roll it back.
+
+    number: Of the generation.
+    seconds_left: Until it is watched no more.
+    """
 
     number: int
     seconds_left: float
@@ -80,8 +123,14 @@ class Watched:
 
 @dataclass(frozen=True, kw_only=True)
 class AllGenerations:
-    """serving: the number that answers. live: the one that the ledger names; another where that one was refused or is opening.
-    problem: why the ledger can't be read, if it can't.
+    """Generations of the run, as this process has them.
+
+    serving: The number that answers.
+    live: The number that the ledger names; another where that one was refused or is opening.
+    generations: In the order made.
+    moves: The last 50, the oldest first.
+    watch: null where no generation is watched.
+    problem: Why the ledger can't be read, if it can't.
     """
 
     serving: int
@@ -94,14 +143,27 @@ class AllGenerations:
 
 @dataclass(frozen=True, kw_only=True)
 class Said:
+    """What came of it.
+
+    serving: The number that answers now.
+    says: What was done, in words.
+    """
+
     serving: int
     says: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class OneArm:
-    """share: of the units in the experiment. answers: of all processes, since the server was started. units: exposed, by files
-    written so far.
+    """A part of the traffic, and who answers it.
+
+    name: As the plan has it.
+    control: Whether the others are compared with it.
+    share: Of the units in the experiment, 0 to 1.
+    generation: Who answers, by number.
+    key: Who answers, as answers name it.
+    answers: Of all processes, since the server was started.
+    units: Exposed, by files written so far.
     """
 
     name: str
@@ -115,7 +177,17 @@ class OneArm:
 
 @dataclass(frozen=True, kw_only=True)
 class OneExperiment:
-    """digest: of the sealed plan. planned: units of control in the end. exposures: what `headrace experiment analyse` reads."""
+    """An experiment that runs on the served traffic.
+
+    experiment: Its name.
+    unit_kind: What is assigned to an arm: user or request.
+    digest: Of the sealed plan.
+    started_at: When, ISO 8601.
+    planned: Units of control in the end.
+    span: The part of all units that is in it: from, to, of 0 to 1.
+    exposures: Files that `headrace experiment analyse` reads.
+    arms: As the plan has them.
+    """
 
     experiment: str
     unit_kind: str

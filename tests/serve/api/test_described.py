@@ -50,6 +50,19 @@ def test_every_route_tells_what_may_come_in_its_stead(app):
     assert "HTTPValidationError" not in str(spec)
 
 
+def test_every_route_field_and_parameter_says_what_it_is(app):
+    spec = app.openapi()
+    names = [one["operationId"] for *_, one in operations(spec)]
+    assert len(set(names)) == len(names)
+    assert {"recommend", "put_items", "explain", "search", "end_shadow", "health"} <= set(names)
+    parameters = [(path, told) for _, path, one in operations(spec) for told in one.get("parameters", ())]
+    fields = [(f"{name}.{field}", told) for name, schema in spec["components"]["schemas"].items()
+              for field, told in schema.get("properties", {}).items()]  # fmt: skip
+    assert [where for where, told in (*parameters, *fields) if not told.get("description")] == []
+    assert [name for name, schema in spec["components"]["schemas"].items() if not schema.get("description")] == []
+    assert all(one["summary"] for *_, one in operations(spec))
+
+
 @pytest.mark.parametrize("path", ["/v1/recommend", "/v1/events"])
 def test_answers_are_those_that_were_told(app, path):
     (method, one), *_ = app.openapi()["paths"][path].items()

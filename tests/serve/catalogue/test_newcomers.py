@@ -334,7 +334,9 @@ def test_a_generation_that_never_knew_an_item_which_another_s_build_has_shows_it
     service.shelf.catalogue.put([{"item_id": "muff", "price": 4.0}], {"muff": row}, service.now_us())
     later = Service(shop, tmp_path / "logs", beside=service)
     try:
-        assert "muff" in later.new_items.of_moment(later.now_us()).ids
+        party = later.new_items.of_moment(later.now_us())
+        assert party is not None
+        assert "muff" in party.ids
         assert later.recommend("wool1", "after the rollback").page
     finally:
         later.close()
@@ -343,7 +345,7 @@ def test_a_generation_that_never_knew_an_item_which_another_s_build_has_shows_it
 def test_a_put_reads_what_came_before_while_others_come(service, monkeypatch):
     put(service, [MUFF, Item(item_id="tin", title="Tin")])
 
-    class Coming(dict):
+    class Coming(dict[Any, Any]):
         """Another thread hears of an item whenever this one is looked through."""
 
         def values(self):

@@ -4,10 +4,11 @@
     400 408 413      of routes that take a body         422       what can't be used, in the form of every error here
     429 503 507      with Retry-After                   500       whatever nobody foresaw
 
-A route's own word for a status stands; what it does not say is filled in. Names of scopes stand beside the schemes, as OpenAPI
-3.1 has it for schemes that are not OAuth's.
+An operation's id is its route's name, whatever the path: clients are made by it. A route's own word for a status stands; what it
+does not say is filled in. Names of scopes stand beside the schemes, as OpenAPI 3.1 has it for schemes that are not OAuth's.
 """
 
+import re
 from collections.abc import Iterator
 from threading import Lock
 from typing import Any
@@ -51,6 +52,7 @@ def described(spec: Schema) -> Schema:
                     known.setdefault("headers", answer["headers"])
             one["responses"] = dict(sorted(one["responses"].items()))
             needs = needed(method, path)
+            one["operationId"] = _name(one.get("operationId", ""), method, path)
             one["security"] = [] if needs is None else [*({name: [needs]} for name in SCHEMES), {}]
     parts = spec.setdefault("components", {})
     parts["securitySchemes"] = SCHEMES
@@ -62,6 +64,11 @@ def described(spec: Schema) -> Schema:
 def needed(method: str, path: str) -> str | None:
     """The scope of a route as the OpenAPI writes it; None where whoever asks is answered."""
     return scope_of(method.upper(), path.replace("{", "").replace("}", ""))[1]
+
+
+def _name(whole: str, method: str, path: str) -> str:
+    """The route's own, without the path and the method that FastAPI adds: what generated clients call it."""
+    return whole.removesuffix(re.sub(r"\W", "_", path) + f"_{method}")
 
 
 def _answers(method: str, path: str, one: Schema) -> Iterator[tuple[str, Schema]]:

@@ -4,36 +4,35 @@ from typing import Any
 
 import polars as pl
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from headrace.serve.live.arms import Arms
 from headrace.serve.serving import Serving
 
 
 class OneArm(BaseModel):
-    """share: of the units in the experiment. answers: of all processes, since the server was started. units: exposed,
-    by files written so far."""
+    """A part of the traffic, and who answers it."""
 
-    name: str
-    control: bool
-    share: float
-    generation: int
-    key: str
-    answers: int
-    units: int
+    name: str = Field(description="As the plan has it.")
+    control: bool = Field(description="Whether the others are compared with it.")
+    share: float = Field(description="Of the units in the experiment, 0 to 1.")
+    generation: int = Field(description="Who answers, by number.")
+    key: str = Field(description="Who answers, as answers name it.")
+    answers: int = Field(description="Of all processes, since the server was started.")
+    units: int = Field(description="Exposed, by files written so far.")
 
 
 class OneExperiment(BaseModel):
-    """digest: of the sealed plan. planned: units of control in the end. exposures: what `headrace experiment analyse` reads."""
+    """An experiment that runs on the served traffic."""
 
-    experiment: str
-    unit_kind: str
-    digest: str
-    started_at: str
-    planned: int
-    span: tuple[float, float]
-    exposures: str
-    arms: list[OneArm]
+    experiment: str = Field(description="Its name.")
+    unit_kind: str = Field(description="What is assigned to an arm: user or request.")
+    digest: str = Field(description="Of the sealed plan.")
+    started_at: str = Field(description="When, ISO 8601.")
+    planned: int = Field(description="Units of control in the end.")
+    span: tuple[float, float] = Field(description="The part of all units that is in it: from, to, of 0 to 1.")
+    exposures: str = Field(description="Files that `headrace experiment analyse` reads.")
+    arms: list[OneArm] = Field(description="As the plan has them.")
 
 
 def routes(serving: Serving) -> APIRouter:

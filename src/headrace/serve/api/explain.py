@@ -1,8 +1,8 @@
 """Why a page was as it was."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 
 from headrace.serve.explain import explain
 from headrace.serve.messages import Explanation, Failed, Refused
@@ -17,8 +17,9 @@ def routes(serving: Serving) -> APIRouter:
         response_model=Explanation,
         responses={404: {"model": Failed, "description": "Neither a recent request nor in the log"}},
         summary="Why a page was as it was",
+        name="explain",
     )
-    async def explained(request_id: str) -> Any:
+    async def explained(request_id: Annotated[str, Path(description="As the page's answer has it.")]) -> Any:
         found = await serving.alone(explain, serving.live.of(request_id), request_id)
         if found is None:
             raise Refused("request_id", f'"{request_id}" is neither a recent request nor in the log.', status=404)

@@ -1,9 +1,9 @@
 """Generations: which there are, how those that are open fare, and who answers silently."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
-from pydantic import BaseModel
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, Field
 
 from headrace.contracts.errors import HeadraceError
 from headrace.flywheel.generations import Move
@@ -15,80 +15,80 @@ _MOVES = 50
 
 
 class Answers(BaseModel):
-    """Of all processes, since the server was started, the last 10,000 at most. clicked: pages that a positive event followed, of
-    `pages` whose time for it is over."""
+    """Of all processes, since the server was started, the last 10,000 at most."""
 
-    answers: int
-    failed: int
-    p50_ms: float | None
-    p99_ms: float | None
-    pages: int
-    clicked: int
+    answers: int = Field(description="How many, failed ones too.")
+    failed: int = Field(description="Those that raised.")
+    p50_ms: float | None = Field(description="Half took at most so long, in ms; null where none was given.")
+    p99_ms: float | None = Field(description="99 in 100 took at most so long, in ms.")
+    pages: int = Field(description="Shown, and the time to click on them is over.")
+    clicked: int = Field(description="Of these pages, those that a positive event followed.")
 
 
 class Silent(BaseModel):
-    """A shadow beside the live generation: means over its last 1,000 answers. overlap: of the page's items.
+    """A shadow beside the live generation: means over its last 1,000 answers, null where there are none."""
 
-    rank_correlation: Spearman's, of the candidates both ranked."""
-
-    answered: int
-    failed: int
-    dropped: int
-    share: float
-    overlap: float | None
-    rank_correlation: float | None
-    shadow_p50_ms: float | None
-    shadow_p99_ms: float | None
-    live_p50_ms: float | None
-    live_p99_ms: float | None
-    last_failure: str
+    answered: int = Field(description="Requests it answered, for nobody.")
+    failed: int = Field(description="Requests on which it raised.")
+    dropped: int = Field(description="Requests that it had no time for.")
+    share: float = Field(description="Of requests it is asked, 0 to 1.")
+    overlap: float | None = Field(description="Share of the page's items that both show, 0 to 1.")
+    rank_correlation: float | None = Field(description="Spearman's, of the candidates both ranked, -1 to 1.")
+    shadow_p50_ms: float | None = Field(description="Time its answers take, in ms.")
+    shadow_p99_ms: float | None = Field(description="The same, of the slowest in a hundred.")
+    live_p50_ms: float | None = Field(description="Time the real answers to the same requests took, in ms.")
+    live_p99_ms: float | None = Field(description="The same, of the slowest in a hundred.")
+    last_failure: str = Field(description="What it raised last.")
 
 
 class OneGeneration(BaseModel):
-    """number: 0 of a build without a ledger. says: why it was refused, or what the gates said of it."""
+    """A generation, and how it fares."""
 
-    number: int
-    key: str
-    status: Literal["live", "arm", "shadow", "open", "opening", "refused", "closed"]
-    made: str
-    says: str
-    answers: Answers | None = None
-    shadow: Silent | None = None
+    number: int = Field(description="In the order made; 0 of a build without a ledger.")
+    key: str = Field(description="As answers name it.")
+    status: Literal["live", "arm", "shadow", "open", "opening", "refused", "closed"] = Field(
+        description="live: it answers; arm: of the experiment; shadow: it answers silently; open: kept to go back to; closed: in "
+        "the ledger and not opened."
+    )
+    made: str = Field(description="When, ISO 8601.")
+    says: str = Field(description="Why it was refused, or what the gates said of it.")
+    answers: Answers | None = Field(default=None, description="null of one that has not answered since the server was started.")
+    shadow: Silent | None = Field(default=None, description="Of the shadow alone.")
 
 
 class Moved(BaseModel):
-    """guardrail: whether a guardrail did it; its figures are in `why`."""
+    """A move of the ledger."""
 
-    what: Literal["promote", "rollback"]
-    to: int
-    at: str
-    why: str
-    guardrail: bool
+    what: Literal["promote", "rollback"] = Field(description="What was done.")
+    to: int = Field(description="The generation that was live from then on.")
+    at: str = Field(description="When, ISO 8601.")
+    why: str = Field(description="In words, with figures.")
+    guardrail: bool = Field(description="Whether a guardrail did it.")
 
 
 class Watched(BaseModel):
     """The generation promoted last, while guardrails may roll it back."""
 
-    number: int
-    seconds_left: float
+    number: int = Field(description="Of the generation.")
+    seconds_left: float = Field(description="Until it is watched no more.")
 
 
 class AllGenerations(BaseModel):
-    """serving: the number that answers. live: the one that the ledger names; another where that one was refused or is opening.
+    """Generations of the run, as this process has them."""
 
-    problem: why the ledger can't be read, if it can't."""
-
-    serving: int
-    live: int
-    generations: list[OneGeneration]
-    moves: list[Moved]
-    watch: Watched | None
-    problem: str = ""
+    serving: int = Field(description="The number that answers.")
+    live: int = Field(description="The number that the ledger names; another where that one was refused or is opening.")
+    generations: list[OneGeneration] = Field(description="In the order made.")
+    moves: list[Moved] = Field(description="The last 50, the oldest first.")
+    watch: Watched | None = Field(description="null where no generation is watched.")
+    problem: str = Field(default="", description="Why the ledger can't be read, if it can't.")
 
 
 class Said(BaseModel):
-    serving: int
-    says: str
+    """What came of it."""
+
+    serving: int = Field(description="The number that answers now.")
+    says: str = Field(description="What was done, in words.")
 
 
 def routes(serving: Serving) -> APIRouter:
@@ -112,7 +112,7 @@ def routes(serving: Serving) -> APIRouter:
         "/v1/generations/{number}/shadow", response_model=Said, summary="Let it answer silently",
         responses={**refused, 404: {"model": Failed, "description": "There is no such generation"}},
     )  # fmt: skip
-    def shadow(number: int) -> Any:
+    def shadow(number: Annotated[int, Path(description="Of a generation, as /v1/generations has them.")]) -> Any:
         known = {one.number: one for one in live.all()}
         if number not in known or not number:
             raise Refused("number", f"is {number}: there is no such generation. GET /v1/generations lists them.", status=404)
@@ -125,7 +125,7 @@ def routes(serving: Serving) -> APIRouter:
         return Said(serving=live.number, says=f"generation {number} answers silently beside {live.number}")
 
     @router.delete("/v1/generations/shadow", response_model=Said, summary="Let none answer silently any more")
-    def alone() -> Any:
+    def end_shadow() -> Any:
         live.cast(None)
         return Said(serving=live.number, says="no generation answers silently")
 

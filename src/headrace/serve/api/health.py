@@ -4,17 +4,18 @@ import os
 import shutil
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from headrace.serve.messages import Key
 from headrace.serve.serving import Serving
 
 
 class Ready(BaseModel):
-    """reasons: what stands against sending requests here; none where it is ready."""
+    """Whether requests should be sent here."""
 
-    ready: bool
-    generation: str
-    reasons: list[str]
+    ready: bool = Field(description="As the status says: 200, or 503 where it is not.")
+    generation: Key
+    reasons: list[str] = Field(description="What stands against it; none where it is ready.")
 
 
 def routes(serving: Serving) -> APIRouter:

@@ -27,7 +27,7 @@ class _Any(Convertor[str]):
 
 
 register_url_convertor("any_id", _Any())
-ItemId = Annotated[str, Path(max_length=10_000)]
+ItemId = Annotated[str, Path(max_length=10_000, description="As the catalogue has it.")]
 _ABSENT: dict[int | str, dict[str, Any]] = {**PROBLEMS, 404: {"model": Failed, "description": "No such item"}}
 
 
@@ -40,7 +40,7 @@ def routes(serving: Serving) -> APIRouter:
         return put(serving.service, sent if isinstance(sent, list) else [sent], one=not several)
 
     @router.get("/v1/items/{item_id:any_id}/similar", response_model=Similar, responses=_ABSENT, summary="Items like an item")
-    async def similar_items(item_id: ItemId, n: Annotated[int, Query(ge=1, le=100)] = 10) -> Any:
+    async def similar_items(item_id: ItemId, n: Annotated[int, Query(ge=1, le=100, description="Items wanted.")] = 10) -> Any:
         return await serving.alone(_similar, serving.service, item_id, n)
 
     @router.get("/v1/items/{item_id:any_id}", response_model=Described, responses=_ABSENT, summary="An item as it stands")

@@ -13,7 +13,7 @@ from headrace.serve.serving import Serving
 def routes(serving: Serving) -> APIRouter:
     router = APIRouter()
 
-    @router.post("/v1/search", response_model=Hits, responses=PROBLEMS, summary="Items that fit a query")
+    @router.post("/v1/search", response_model=Hits, responses=PROBLEMS, summary="Items that fit a query", name="search")
     async def searched(ask: Search) -> Any:
         return await serving.alone(search, serving.service, ask)
 

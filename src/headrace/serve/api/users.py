@@ -10,7 +10,7 @@ from headrace.serve.api.failures import PROBLEMS
 from headrace.serve.scorers.kept_states import number_of
 from headrace.serve.serving import Serving
 
-UserId = Annotated[str, Path(max_length=10_000)]
+UserId = Annotated[str, Path(max_length=10_000, description="As events name them.")]
 
 
 class Forgotten(BaseModel):

@@ -4,10 +4,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from headrace.serve.messages import BY_COLUMN, Filters, Id
+from headrace.serve.messages import BY_COLUMN, Filters, Id, ItemId, Key, Position, Title, TookMs
 
 _LONG = 200_000
 Word = Annotated[str, Field(max_length=1000)]
+Known = Annotated[bool, Field(description="Whether the generation was built with it.")]
+Recommendable = Annotated[
+    bool,
+    Field(
+        description="Now. An item that is not known is where its text is like a known one's, else from the next build on.",
+    ),
+]
+Searchable = Annotated[list[Literal["lexical", "vector"]], Field(description="By what a search finds it.")]
 
 
 class Item(BaseModel):
@@ -15,16 +23,18 @@ class Item(BaseModel):
     was; null empties it. Since when it holds (`valid_from`) is the server's to say."""
 
     model_config = ConfigDict(extra="allow")
-    item_id: Id = Field(examples=["mug"])
-    title: str | None = Field(default=None, max_length=10_000)
-    text: str | None = Field(default=None, max_length=_LONG)
-    categories: list[Word] | None = Field(default=None, max_length=1000)
-    locale: str | None = Field(default=None, max_length=100)
+    item_id: Id = Field(description="Whose row it is.", examples=["mug"])
+    title: str | None = Field(default=None, max_length=10_000, description="What it is called.", examples=["Blue mug"])
+    text: str | None = Field(default=None, max_length=_LONG, description="What is said of it; search and models read it.")
+    categories: list[Word] | None = Field(
+        default=None, max_length=1000, description="What it belongs to; filters and rules go by them.", examples=[["kitchen"]]
+    )
+    locale: str | None = Field(default=None, max_length=100, description="Its language, as the log writes languages.")
     available: bool = Field(
         default=True, description="false: it is not recommended, found or like anything until it is true again."
     )
     image: str | None = Field(default=None, max_length=10_000, description="Where it is: a path or an address.")
-    price: float | None = Field(default=None, allow_inf_nan=False)
+    price: float | None = Field(default=None, allow_inf_nan=False, description="In the shop's currency.")
 
 
 _ONE, _SEVERAL = "one item", "several items"
@@ -35,58 +45,59 @@ Items = Annotated[
 
 
 class Placed(BaseModel):
-    """known: the generation was built with it. recommendable: now; an item that is not known is where its text is like a known
-    one's, else from the next build on. searchable: by what a search finds it."""
+    """What became of an item that was put."""
 
-    item_id: str
-    changed: bool
-    known: bool
-    recommendable: bool
-    searchable: list[Literal["lexical", "vector"]]
+    item_id: ItemId
+    changed: bool = Field(description="False where it stood like that already.")
+    known: Known
+    recommendable: Recommendable
+    searchable: Searchable
 
 
 class Stored(BaseModel):
-    """stored: items that changed. unchanged: they stood like that already."""
+    """All that were sent, in their order; in force when this is answered."""
 
-    stored: int
-    unchanged: int
-    items: list[Placed]
+    stored: int = Field(description="Items that changed.")
+    unchanged: int = Field(description="Items that stood like that already.")
+    items: list[Placed] = Field(description="One for each that was sent.")
 
 
 class Deleted(BaseModel):
-    """deleted: False where it had been before."""
+    """From now on nobody is shown it, until it is put again."""
 
-    item_id: str
-    deleted: bool
-    known: bool
+    item_id: ItemId
+    deleted: bool = Field(description="False where it had been deleted before.")
+    known: Known
 
 
 class Described(BaseModel):
-    """source: "put" since the build, or "build". since: when what was put came. item: its row, times in µs since 1970."""
+    """An item as it stands."""
 
-    item_id: str
-    known: bool
-    recommendable: bool
-    searchable: list[Literal["lexical", "vector"]]
-    source: Literal["put", "build"]
-    since: str | None
-    item: dict[str, Any]
+    item_id: ItemId
+    known: Known
+    recommendable: Recommendable
+    searchable: Searchable
+    source: Literal["put", "build"] = Field(description="Whose row it is: put since the build, or the build's.")
+    since: str | None = Field(description="When what was put came, ISO 8601 in UTC.")
+    item: dict[str, Any] = Field(description="Its row, by column; times in µs since 1970.")
 
 
 class Alike(BaseModel):
-    position: int
-    item_id: str
-    title: str
-    score: float
+    """An item that is like the one asked about."""
+
+    position: Position
+    item_id: ItemId
+    title: Title
+    score: float = Field(description="How like it is, by what `by` says.")
 
 
 class Similar(BaseModel):
-    """by: "item_vectors", the retriever whose model says so, "co-occurrence", or "nothing"."""
+    """Items like an item, never itself."""
 
-    item_id: str
-    by: str
-    generation: str
-    items: list[Alike]
+    item_id: ItemId
+    by: str = Field(description='"item_vectors", the retriever whose model says so, "co-occurrence", or "nothing".')
+    generation: Key
+    items: list[Alike] = Field(description="The most alike first.")
 
 
 Mode = Literal["lexical", "vector", "hybrid"]
@@ -96,9 +107,9 @@ class Search(BaseModel):
     """What is looked for."""
 
     model_config = ConfigDict(extra="forbid")
-    query: str = Field(max_length=10_000, examples=["warm wool socks"])
+    query: str = Field(max_length=10_000, description="In words.", examples=["warm wool socks"])
     user_id: Id | None = Field(default=None, description="Who asks; needed for `personal` alone.")
-    n: int = Field(default=10, ge=1, le=100)
+    n: int = Field(default=10, ge=1, le=100, description="Items wanted.")
     filters: Filters | None = Field(default=None, description=BY_COLUMN, examples=[{"categories": {"any": ["socks"]}}])
     mode: Mode | None = Field(
         default=None, description="Where it is not said: hybrid if the generation has a text encoder, else lexical."
@@ -108,32 +119,32 @@ class Search(BaseModel):
 
 
 class Place(BaseModel):
-    """rank from 1."""
+    """Where one way of finding put an item."""
 
-    by: str
-    rank: int
-    score: float
+    by: str = Field(description="lexical or vector.")
+    rank: int = Field(description="From 1.")
+    score: float = Field(description="BM25 of words, the cosine of vectors.")
 
 
 class Hit(BaseModel):
-    """score: of the way that ordered the list last. known: the generation was built with it."""
+    """An item that was found."""
 
-    position: int
-    item_id: str
-    title: str
-    score: float
-    known: bool
-    matched: list[str] | None = None
-    places: list[Place] | None = None
+    position: Position
+    item_id: ItemId
+    title: Title
+    score: float = Field(description="Of the way that ordered the list last.")
+    known: Known
+    matched: list[str] | None = Field(default=None, description="Words of the query that it has, where explain was asked for.")
+    places: list[Place] | None = Field(default=None, description="By each way that found it, where explain was asked for.")
 
 
 class Hits(BaseModel):
-    """personal: whether the ranker had its say. said: what there is to say of the answer."""
+    """What fits a query."""
 
-    query: str
-    mode: Mode
-    personal: bool
-    generation: str
-    items: list[Hit]
-    said: list[str]
-    latency_ms: float
+    query: str = Field(description="As it was sent.")
+    mode: Mode = Field(description="How it was looked for.")
+    personal: bool = Field(description="Whether the ranker had its say.")
+    generation: Key
+    items: list[Hit] = Field(description="The best first.")
+    said: list[str] = Field(description="What there is to say of the answer, in words.")
+    latency_ms: TookMs

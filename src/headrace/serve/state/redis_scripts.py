@@ -64,9 +64,9 @@ return told
 
 FORGET = """
 -- KEYS: erased, pending, rows of the user, arrived. ARGV: digest of the user
-redis.call("SADD", KEYS[1], ARGV[1])
 local removed = redis.call("ZCARD", KEYS[3])
-redis.call("DEL", KEYS[3])
+redis.call("DEL", KEYS[3])  -- before all that a Redis that is full refuses: what has written may go on
+redis.call("SADD", KEYS[1], ARGV[1])
 local from = "-"
 repeat  -- so many at a time: all that wait may be more than a script should hold
   local entries = redis.call("XRANGE", KEYS[2], from, "+", "COUNT", 1000)

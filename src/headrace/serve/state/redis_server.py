@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from headrace.contracts.errors import ConfigError, HeadraceError
 from headrace.contracts.serving import ServeConfig
@@ -22,7 +22,11 @@ from headrace.encode.optional import optional
 PASSWORD = "HEADRACE_REDIS_PASSWORD"
 REST_S = 0.25
 _WAIT_S, _REST = 2.0, 5
-_FOR_NOW = ("NOAUTH", "WRONGPASS", "MISCONF", "OOM", "READONLY", "LOADING", "NOREPLICAS", "MASTERDOWN")
+_FOR_NOW = ("MISCONF", "OOM", "READONLY", "NOREPLICAS", "NOPERM", "BUSY")
+_TRIED = """
+redis.call("SMISMEMBER", KEYS[1], "")
+redis.call("DEL", KEYS[1])
+"""
 log = logging.getLogger(__name__)
 Found = TypeVar("Found")
 
@@ -36,7 +40,8 @@ class RedisServer:
 
     def __init__(self, settings: ServeConfig):
         self._redis: Any = optional("redis", package="redis", extra="redis", purpose='[serve] state = "redis"')
-        if urlsplit(settings.redis_url).password:
+        url = urlsplit(settings.redis_url)
+        if url.password or "password" in parse_qs(url.query, keep_blank_values=True):
             says = f"holds a password. Take it out and put it into the environment as {PASSWORD}, or into redis_password_file."
             raise ConfigError(f"[serve] redis_url {says}")
         retry = self._redis.retry.Retry(self._redis.backoff.NoBackoff(), 0)
@@ -49,6 +54,7 @@ class RedisServer:
             self.ask(lambda client: client.ping())
         except Unavailable as error:
             raise ConfigError(f"[serve] redis_url: {error} Start Redis first, with the password that it asks for.") from None
+        self._try()
         self._check()
 
     def ask(self, work: Callable[[Any], Found]) -> Found:
@@ -62,8 +68,10 @@ class RedisServer:
             self._falls(error, _REST * (time.monotonic() - started))
             raise Unavailable(f"Redis does not answer ({error}).") from None
         except self._redis.ResponseError as error:
-            if not str(error).startswith(_FOR_NOW):
+            if _code(error) not in _FOR_NOW:
                 raise
+            if _code(error) == "READONLY":  # it was the one that takes writes: whom its name means now is asked anew
+                self.client.connection_pool.disconnect(inuse_connections=False)
             raise Unavailable(f"Redis does not take it for now ({error}).") from None
         self._heard_s = time.monotonic()
         if self._away:
@@ -82,11 +90,11 @@ class RedisServer:
         try:
             self.ask(lambda client: client.bgrewriteaof())
         except (Unavailable, self._redis.ResponseError) as error:
-            self.rewrite_due = not str(error).startswith("NOPERM")
-            if self.rewrite_due and "in progress" not in str(error):
-                log.warning("Redis did not write its append-only file anew; it is asked again (%s)", error)
-            elif not self.rewrite_due:
+            self.rewrite_due = "no permissions" not in str(error)
+            if not self.rewrite_due:
                 log.warning("Redis may not be told to write its append-only file anew: it does when that has grown (%s)", error)
+            elif "in progress" not in str(error):
+                log.warning("Redis did not write its append-only file anew; it is asked again (%s)", error)
 
     def number_after(self, stream: str, name: str) -> None:
         """What comes into the stream is later than this, also in a Redis that is new and whose clock is behind."""
@@ -111,6 +119,14 @@ class RedisServer:
                 log.error("Redis does not answer (%s): events are refused, pages read the build's histories alone", error)
         self.client.connection_pool.disconnect(inuse_connections=False)  # what else was open to it is broken too
 
+    def _try(self) -> None:
+        """What every server does with it, at the start and not at the first event."""
+        try:
+            self.ask(lambda client: client.eval(_TRIED, 1, "headrace:tried"))
+        except (Unavailable, self._redis.ResponseError) as error:
+            needs = "It has to be one that takes writes, no replica, of version 6.2 or later, and its user needs as much as"
+            raise ConfigError(f"[serve] redis_url: {error} {needs} +@all -@admin -@dangerous ~headrace:*.") from None
+
     def _check(self) -> None:
         try:
             found = self.client.config_get("maxmemory*", "appendonly")
@@ -131,6 +147,11 @@ def _password(settings: ServeConfig) -> str | None:
     if not path.is_file():
         raise ConfigError(f"[serve] redis_password_file: {path} is not there. It holds the password alone.")
     return path.read_text().strip()
+
+
+def _code(error: Any) -> str:
+    """The first word that Redis said; of one of several commands behind which of them it was."""
+    return getattr(error, "status_code", None) or str(error).rpartition("caused error: ")[2].split(" ", 1)[0]
 
 
 def _text(value: Any) -> str:

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from headrace.contracts.rng import rng
-from headrace.nn.item_to_item import chosen, largest, once, spoken, strongest
+from headrace.nn.item_to_item import chosen, largest, spoken, strongest, summed
 from headrace.testing.examples import history_of
 
 
@@ -32,11 +32,22 @@ def test_a_row_alone_is_to_the_bit_what_it_is_among_others(rows):
     draw = rng(0, "matrix").normal(size=(13, 13)).astype(np.float32)
     matrix, history = sparse.csr_matrix(np.where(draw > 0, draw, 0)), history_of(rows)
     items = np.array([[3, 0, 12, 7, 14, 3]] * len(rows), np.int32)
-    among, said = spoken(history, matrix), once(history, 13)
+    among, said = spoken(history, matrix), summed(history, draw)
     most = [strongest(one, history.last(12), items) for one in (matrix, draw)]
     for row in range(len(rows)):
         alone = history.take(np.array([row]))
         assert spoken(alone, matrix).tobytes() == among[[row]].tobytes()
-        assert (once(alone, 13) @ draw).tobytes() == (said @ draw)[[row]].tobytes()
+        assert summed(alone, draw).tobytes() == said[[row]].tobytes()
         for one, found in zip((matrix, draw), most, strict=True):
             assert strongest(one, alone.last(12), items).tolist() == found[[row]].tolist()
+
+
+def test_a_long_row_of_a_dense_matrix_is_summed_in_parts():
+    matrix = rng(0, "matrix").normal(size=(700, 700)).astype(np.float32)
+    history = history_of([rng(0, "past").integers(0, 800, 2000).tolist(), [700], []])
+    found = summed(history, matrix)
+    known = np.unique(history.items[(history.items > 0) & (history.items < 700)])
+    np.testing.assert_allclose(found[0], matrix[known].sum(0), atol=1e-4)
+    assert np.isneginf(found[1:]).all()
+    for row in range(3):
+        assert summed(history.take(np.array([row])), matrix).tobytes() == found[[row]].tobytes()

@@ -25,9 +25,6 @@ def chosen(history: History, n_items: int) -> Any:
 
 def once(history: History, n_items: int) -> Any:
     """The same with 1 for each item that stands there, however often."""
-    if len(history) == 1:
-        items = np.unique(history.items[(history.items > 0) & (history.items < n_items)])
-        return sparse.csr_matrix((np.ones(len(items), np.float32), items, np.array([0, len(items)])), shape=(1, n_items))
     found = chosen(history, n_items)
     found.sum_duplicates()
     found.data[:] = 1.0
@@ -74,6 +71,24 @@ def spoken(history: History, matrix: Any) -> Float32:
     found = np.zeros(n_items, np.float32)
     np.add.at(found, matrix.indices[entries], shares)
     return found[None]
+
+
+def summed(history: History, matrix: Float32) -> Float32:
+    """The same of a dense matrix, each item once however often it stands there; -inf where none of a history is known.
+
+    Of a row alone in the order and so to the bit of the sparse product too, a few rows of the matrix at a time.
+    """
+    n_items = len(matrix)
+    if len(history) != 1:
+        past = once(history, n_items)
+        scores = np.asarray(past @ matrix, np.float32)
+        scores[np.diff(past.indptr) == 0] = -np.inf
+        return scores
+    items = np.unique(history.items[(history.items > 0) & (history.items < n_items)])
+    found = np.full((1, n_items), 0.0 if len(items) else -np.inf, np.float32)
+    for start in range(0, len(items), _ROWS_AT_ONCE):
+        found = np.add.reduce(np.concatenate([found, matrix[items[start : start + _ROWS_AT_ONCE]]]), 0, keepdims=True)
+    return found
 
 
 def strongest(matrix: Any, past: Int32, items: Int32) -> Int32:

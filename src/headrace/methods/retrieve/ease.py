@@ -22,7 +22,7 @@ from headrace.contracts.config import config
 from headrace.contracts.errors import ConfigError
 from headrace.contracts.interactions import Interactions
 from headrace.contracts.requests import Allowed, Bool, Candidates, Float32, Int32, Requests
-from headrace.nn.item_to_item import once, strongest
+from headrace.nn.item_to_item import once, strongest, summed
 from headrace.nn.topk import top_k
 
 
@@ -67,9 +67,7 @@ class EASE:
 
     def retrieve(self, requests: Requests, k: int, allowed: Allowed) -> Candidates:
         """A request without a known past item gets nothing: nothing speaks for any item."""
-        past = once(requests.history.newest(self.config.history), len(self.weights))
-        scores = np.asarray(past @ self.weights, np.float32)
-        scores[np.diff(past.indptr) == 0] = -np.inf
+        scores = summed(requests.history.newest(self.config.history), self.weights)
         np.copyto(scores, -np.inf, where=~self.proposed)
         return top_k(allowed.mask(scores), k, "ease", seed=self.seed)
 

@@ -67,3 +67,11 @@ def test_what_is_no_run_is_refused_and_nothing_is_made_there(tmp_path, workers):
         with pytest.raises(ConfigError, match=rf"{name}: no build is there"):
             serve_run(tmp_path / name, "127.0.0.1", 0, workers=workers)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["empty", "shop.toml"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_folder_that_can_t_be_written_is_said_with_what_to_do(tmp_path, monkeypatch, workers):
+    (tmp_path / "plan.json").write_text(plan())
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(ConfigError, match=r"can't be written, where logs and state are kept: chown or chmod it for user \d+"):
+        serve_run(tmp_path, "127.0.0.1", 0, workers=workers)

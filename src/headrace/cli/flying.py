@@ -14,7 +14,7 @@ from headrace.flywheel.generations import Generation, Generations
 from headrace.flywheel.loop import fly
 from headrace.flywheel.report import html, text
 
-_SERVERS = "A server that runs takes it at its next start."
+_SERVERS = "A server that runs follows within a second or two ([serve] reload_s)."
 
 
 def fly_and_show(plan: Path, run: Path, generations: int, drills: Sequence[int]) -> None:
@@ -46,9 +46,7 @@ def show_generations(run: Path) -> None:
 
 def promote(run: Path, number: int, why: str) -> None:
     chosen = Generations(run).promote(number, why)
-    page().print(
-        f"Live: generation {chosen.number} ({_says(chosen)}). A server that runs takes it at its next start.", markup=False
-    )
+    page().print(f"Live: generation {chosen.number} ({_says(chosen)}). {_SERVERS}", markup=False)
 
 
 def roll_back(run: Path, why: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from headrace.cli.drawing import page
+from headrace.cli.serving_doctor import writable
 from headrace.contracts.errors import ConfigError, MissingExtra
 from headrace.contracts.serving import ServeConfig
 
@@ -39,6 +40,7 @@ def serve_run(
     from headrace.serve.workers.settings import check_built, serve_settings
 
     check_built(folder)
+    check_writable(folder)
     ring = KeyRing(folder / FILE)
     check_reach(folder, host, closed=ring.closed, anyone=anyone)
     log_to_stderr(log_format)
@@ -82,6 +84,13 @@ def _supervise(
         folder, settings.workers, sockets, settings, log_format=log_format, other=other, ready=lambda: say(port)
     )  # fmt: skip
     signal.raise_signal(supervisor.run())
+
+
+def check_writable(folder: Path) -> None:
+    """What is served is logged in the run's own folder."""
+    found, remedy = writable(folder)
+    if remedy:
+        raise ConfigError(f"{found}, where logs and state are kept: {remedy}.")
 
 
 def check_reach(folder: Path, host: str, *, closed: bool, anyone: bool) -> None:

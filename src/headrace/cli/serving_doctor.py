@@ -25,7 +25,7 @@ def show_serving(run: Path, port: int) -> bool:
         table.add_column(column, overflow="fold")
     good = True
     for what, check in (
-        ("parts", _parts), ("run", _run), ("logs and state", _writable), ("disk", _disk), ("keys", _keys), ("clock", _clock),
+        ("parts", _parts), ("run", _run), ("logs and state", writable), ("disk", _disk), ("keys", _keys), ("clock", _clock),
         ("workers", _workers), ("open files", _files),
     ):  # fmt: skip
         good &= _row(table, what, *check(run))
@@ -57,7 +57,7 @@ def _run(run: Path) -> tuple[str, str]:
         return "does not open", str(error)
 
 
-def _writable(run: Path) -> tuple[str, str]:
+def writable(run: Path) -> tuple[str, str]:
     """The nearest folder that is there: what is missing the server makes."""
     folder = next(one for one in (run / "served" / "state", run / "served", run, *run.absolute().parents) if one.exists())
     if not os.access(folder, os.W_OK | os.X_OK):

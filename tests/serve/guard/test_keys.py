@@ -103,3 +103,9 @@ def test_what_a_header_says():
     assert secret_of(scope(headers={"Authorization": "Digest x", "X-API-Key": "k"})) == "k"
     assert address(scope(client="2001:db8:1:2:3:4:5:6")) == address(scope(client="2001:db8:1:2::9")) == "2001:0db8:0001:0002"
     assert address({"client": None}) == "unknown"
+
+
+def test_a_run_whose_folder_can_t_be_written_gets_no_key_and_says_why(tmp_path):
+    (tmp_path / ".keys.lock").mkdir()
+    with pytest.raises(ConfigError, match=r"can't be written \(Is a directory\): chown or chmod it for user"):
+        add_key(tmp_path, "website", ["read"])

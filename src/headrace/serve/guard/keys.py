@@ -9,6 +9,7 @@ in with it.
 import fcntl
 import hmac
 import json
+import os
 import re
 import secrets
 from collections.abc import Sequence
@@ -118,7 +119,11 @@ class _Changing:
     def __init__(self, run: Path):
         if not run.is_dir():
             raise ConfigError(f"{run}: there is no such run. Build one first: headrace build PLAN --out {run}.")
-        self.path, self._lock = run / FILE, (run / ".keys.lock").open("a")
+        self.path = run / FILE
+        try:
+            self._lock = (run / ".keys.lock").open("a")
+        except OSError as error:
+            raise ConfigError(f"{run}: can't be written ({error.strerror}): chown or chmod it for user {os.getuid()}.") from None
 
     def __enter__(self) -> dict[str, Key]:
         fcntl.flock(self._lock, fcntl.LOCK_EX)

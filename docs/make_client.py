@@ -134,9 +134,7 @@ class Writer:
             passed.append("query={" + ", ".join(f'"{query}": {query}' for query in queries) + "}")
         also = [int(code) for code, answer in one["responses"].items() if code > "3" and _schema(answer) == _answer(one)]
         passed += [f"again={again}"] + ([f"also={tuple(also)}"] if also else [])
-        there = re.sub(
-            r"\{(\w+)\}", lambda found: plain if (plain := found[0]) in numbers else f'{{quote({found[1]}, safe="")}}', path
-        )
+        there = re.sub(r"\{(\w+)\}", lambda found: plain if (plain := found[0]) in numbers else f"{{part({found[1]})}}", path)
         kind = self.kind(_answer(one), sent=False) if _answer(one) else "str"
         may = [f"{field}: {of} = {default}" for field, of, default, _ in arguments if default is not None]
         signature = [
@@ -161,8 +159,8 @@ class Writer:
         known = f"{pages}from headrace.client.asked import {', '.join(self.asked)}\n"
         known += f"from headrace.client.running import {', '.join(self.running)}\n"
         imports = (
-            f"{several}from datetime import datetime\nfrom typing import Any, Literal\nfrom urllib.parse import quote\n"
-            f"from uuid import uuid4\n\n{known}from headrace.client.connection import Connection, all_have, given\n\n\n"
+            f"{several}from datetime import datetime\nfrom typing import Any, Literal\nfrom uuid import uuid4\n\n{known}"
+            "from headrace.client.connection import Connection, all_have, given, part\n\n\n"
         )
         client = f"class Client(Connection):\n{_docstring(CLIENT, 4)}\n\n"
         return {

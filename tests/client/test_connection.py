@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from datetime import UTC, datetime
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -33,6 +34,15 @@ def client(*answers, **settings):
 
 def failed(status, field="user_id", message="is wrong.", **headers):
     return httpx.Response(status, json={"error": {"field": field, "message": message}}, headers=headers)
+
+
+@pytest.mark.parametrize("name", [".", "..", "../users/eve", "a b/?#%", "..."])
+def test_an_id_is_one_part_of_a_path_whatever_it_is(name):
+    shop, asked, _ = client(httpx.Response(200, json={"item_id": name, "deleted": True, "known": False}))
+    assert shop.delete_item(name).item_id == name
+    *before, last = asked[0].url.raw_path.decode().split("/")
+    assert before == ["", "v1", "items"]
+    assert unquote(last) == name
 
 
 def test_a_call_carries_key_id_and_what_was_given():

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
-from urllib.parse import quote
 from uuid import uuid4
 
 from headrace.client.answers import (
@@ -16,7 +15,7 @@ from headrace.client.answers import (
     Stored,
 )
 from headrace.client.asked import Event, Wanted
-from headrace.client.connection import Connection, all_have, given
+from headrace.client.connection import Connection, all_have, given, part
 from headrace.client.running import (
     AllGenerations,
     Forgotten,
@@ -93,7 +92,7 @@ class Client(Connection):
         n: Items wanted.
         NotThere: No such item.
         """
-        return self._call("GET", f"/v1/items/{quote(item_id, safe='')}/similar", Similar, query={"n": n}, again=True)
+        return self._call("GET", f"/v1/items/{part(item_id)}/similar", Similar, query={"n": n}, again=True)
 
     def get_item(self, item_id: str) -> Described:
         """An item as it stands.
@@ -101,14 +100,14 @@ class Client(Connection):
         item_id: As the catalogue has it.
         NotThere: No such item.
         """
-        return self._call("GET", f"/v1/items/{quote(item_id, safe='')}", Described, again=True)
+        return self._call("GET", f"/v1/items/{part(item_id)}", Described, again=True)
 
     def delete_item(self, item_id: str) -> Deleted:
         """An item is gone until it is put again.
 
         item_id: As the catalogue has it.
         """
-        return self._call("DELETE", f"/v1/items/{quote(item_id, safe='')}", Deleted, again=True)
+        return self._call("DELETE", f"/v1/items/{part(item_id)}", Deleted, again=True)
 
     def search(
         self,
@@ -155,7 +154,7 @@ class Client(Connection):
         request_id: As the page's answer has it.
         NotThere: Neither a recent request nor in the log.
         """
-        return self._call("GET", f"/v1/explain/{quote(request_id, safe='')}", Explanation, again=True)
+        return self._call("GET", f"/v1/explain/{part(request_id)}", Explanation, again=True)
 
     def health(self) -> dict[str, str]:
         """Whether the process answers, and with which generation."""
@@ -202,4 +201,4 @@ class Client(Connection):
 
         user_id: As events name them.
         """
-        return self._call("DELETE", f"/v1/users/{quote(user_id, safe='')}", Forgotten, again=True)
+        return self._call("DELETE", f"/v1/users/{part(user_id)}", Forgotten, again=True)

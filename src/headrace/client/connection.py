@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from functools import cache
 from typing import Any, Self, TypeVar, cast
+from urllib.parse import quote
 from uuid import uuid4
 
 from pydantic import TypeAdapter, ValidationError
@@ -101,6 +102,11 @@ class Connection:
 def given(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Those that were: None is not sent, so that the server's default holds."""
     return {name: value for name, value in arguments.items() if value is not None}
+
+
+def part(name: str) -> str:
+    """An id as one part of a path. A part that is dots alone would lead elsewhere."""
+    return quote(name, safe="") if name.strip(".") else name.replace(".", "%2E")
 
 
 def all_have(name: str, sent: Any) -> bool:

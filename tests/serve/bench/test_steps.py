@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from headrace.cli.main import app
 from headrace.contracts.errors import ConfigError
 from headrace.serve.bench.started import started
+from headrace.serve.bench.steps import _fresh
 
 
 def test_bench_serve_measures_and_leaves_the_run_as_it_was(run, tmp_path):
@@ -40,3 +41,9 @@ def test_a_server_that_does_not_start_says_why(tmp_path):
 def test_a_url_needs_a_build_to_ask_about():
     done = CliRunner().invoke(app, ["bench", "serve", "http://127.0.0.1:1"])
     assert "--run" in str(done.exception)
+
+
+def test_where_no_page_ever_knew_of_an_event_the_result_is_json_all_the_same():
+    assert json.loads(json.dumps(_fresh([None]), allow_nan=False)) == {
+        "events": 1, "never": 1, "p50_ms": None, "worst_ms": None,
+    }  # fmt: skip

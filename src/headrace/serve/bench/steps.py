@@ -3,7 +3,6 @@
 What is reported is the highest rate that held, and what each step found; between it and the next the truth lies.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,8 +73,8 @@ def _spent(before: Footprint | None, pid: int | None, requests: int) -> dict[str
 
 def _fresh(taken_s: list[float | None]) -> dict[str, Any]:
     known = sorted(one for one in taken_s if one is not None)
-    middle = known[len(known) // 2] if known else math.nan
     return {
         "events": len(taken_s), "never": len(taken_s) - len(known),
-        "p50_ms": round(1000 * middle, 1), "worst_ms": round(1000 * known[-1], 1) if known else math.nan,
+        "p50_ms": round(1000 * known[len(known) // 2], 1) if known else None,
+        "worst_ms": round(1000 * known[-1], 1) if known else None,
     }  # fmt: skip

@@ -15,6 +15,7 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+PATIENCE_MS = 120_000.0
 WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
 
 
@@ -57,6 +58,7 @@ def opened(
     browser: Any, base: str, *, size: dict[str, int] = WIDE, scheme: str = "light", scripts: bool = True
 ) -> Iterator[Opened]:
     context = browser.new_context(viewport=size, color_scheme=scheme, java_script_enabled=scripts, reduced_motion="reduce")
+    context.set_default_timeout(PATIENCE_MS)
     made = Opened(context.new_page(), base)
     made.page.on("console", lambda message: made.said.append(f"{message.type}: {message.text}"))
     made.page.on("pageerror", lambda error: made.said.append(f"error: {error}"))

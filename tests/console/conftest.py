@@ -1,4 +1,3 @@
-import socket
 import subprocess
 import sys
 import time
@@ -9,7 +8,8 @@ import pytest
 
 from headrace.artifacts.at_work import at_work
 from headrace.cascade.run import build
-from tests.console.browser import CHROMIUM, FLAGS
+from tests.console.browser import CHROMIUM, FLAGS, PATIENCE_MS
+from tests.ports import free_port
 from tests.serve.console.hostile import SCRIPT, TITLE, USER, keep_answers, keep_labels, user, write_hostile_shop
 
 HEADRACE = Path(sys.executable).parent / "headrace"
@@ -22,7 +22,7 @@ def browser():
         pytest.skip(f"the console in a browser: no Chromium at {CHROMIUM} (apt-get install chromium, or set CHROMIUM)")
     sync = pytest.importorskip("playwright.sync_api", reason="the console in a browser: playwright is not installed")
     with sync.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=PATIENCE_MS)
         yield browser
         browser.close()
 
@@ -36,13 +36,11 @@ def base(browser, tmp_path_factory: pytest.TempPathFactory):
     keep_labels(folder / "run", "moods", ["good", SCRIPT, "good", None])
     keep_labels(folder / "run", "again", ["good", SCRIPT, SCRIPT, "good"])
     at_work(folder / "run" / "store")(f"rank {TITLE}", 3, 12, "loss 0.512")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{(port := free.getsockname()[1])}"
+    address = f"http://127.0.0.1:{(port := free_port())}"
     server = subprocess.Popen([HEADRACE, "serve", folder / "run", "--port", str(port)], stdout=subprocess.DEVNULL)
     try:
-        with httpx.Client(base_url=address, trust_env=False) as client:
-            deadline = time.monotonic() + 60
+        with httpx.Client(base_url=address, trust_env=False, timeout=60) as client:
+            deadline = time.monotonic() + 120
             while True:
                 try:
                     client.get("/healthz")
@@ -57,4 +55,4 @@ def base(browser, tmp_path_factory: pytest.TempPathFactory):
         yield address
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(60)

@@ -1,6 +1,5 @@
 """A server that says its port: `python -m tests.serve.growing RUN [leak]`. leak: it holds on to every page that it gave."""
 
-import socket
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from headrace.contracts.serving import ServeConfig
 from headrace.serve.app import create_app
 from headrace.serve.guard.listening import server
 from headrace.serve.service import Service
+from tests.ports import free_port
 
 
 def main(run: Path, *, leak: bool) -> None:
@@ -21,9 +21,7 @@ def main(run: Path, *, leak: bool) -> None:
             return held[-1]
 
         pytest.MonkeyPatch().setattr(Service, "recommend", holding)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
 
     def say() -> None:
         sys.stdout.write(f"{port}\n")

@@ -115,7 +115,7 @@ def test_who_looks_at_the_wall_clock_is_known():
     may = {
         "state/redis_moments.py", "service.py", "guard/keys.py", "console/jobs.py", "live/guardrails.py",
         "bench/traffic.py", "bench/freshness.py", "workers/processes.py",
-        "state/moments.py", "console/overview.py", "workers/seen.py",
+        "state/moments.py", "console/overview.py", "workers/seen.py", "logs/following.py",
     }  # fmt: skip
     root, found = Path(headrace.serve.__path__[0]), set[str]()
     for path in root.rglob("*.py"):
@@ -136,7 +136,8 @@ def test_a_process_whose_clock_jumps(own_run, tmp_path):
     }  # fmt: skip
     with started(own_run, **fake) as (client, _):
         for number, off in enumerate(("+0", "+5h", "-5h", "+30d", "+0")):
-            file.write_text(off)
+            (beside := file.with_name("next")).write_text(off)
+            beside.replace(file)  # it is read at any moment
             told(client, f"c{number}", f"jump {number}")
     logged = pl.concat(served_events(own_run / "served"))
     assert sorted(logged["event_id"]) == [f"jump {number}" for number in range(5)]

@@ -1,6 +1,6 @@
 """A server does not grow with what it was asked: what is remembered of requests lies in files, which the kernel may take back.
 
-Requests that say much (1,000 excluded items) take some 100 kB each where what was asked is held. Allowed are 8 kB a request, over
+Requests that say much (1,000 excluded items) take some 20 kB each where what was asked is held. Allowed are 8 kB a request, over
 400 of them: steps that a process takes once (its table of interned strings is 4 MB) are 3 MB at most. What holds less of each is
 not found here but by `benchmarks.soak`, which takes minutes.
 """
@@ -29,12 +29,12 @@ def started(run, *said):
         yield process.pid, f"http://127.0.0.1:{int(process.stdout.readline())}"
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate(timeout=120)
 
 
 def asked(url, first, count):
     """Pages, and an event of one in four, on one connection."""
-    with httpx.Client(base_url=url, trust_env=False) as client:
+    with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
         for number in range(first, first + count):
             ask = {"user_id": f"c{number % 40}", "request_id": f"r{number}", "exclude": EXCLUDED}
             assert client.post("/v1/recommend", json=ask).status_code == 200
@@ -71,5 +71,5 @@ def test_neither_memory_nor_files_grow_with_requests(own_run):
 
 
 def test_a_server_that_holds_on_to_pages_is_found(own_run):
-    kb, _ = grown(own_run, 60, "leak")
-    assert kb > 3 * MOST_KB
+    kb, _ = grown(own_run, 150, "leak")
+    assert kb > 1.5 * MOST_KB, "some 20 kB each are held"

@@ -3,11 +3,20 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import torch
 
 from headrace.cascade.run import build, open_run
 from headrace.contracts.serving import ServeConfig
 from headrace.serve.service import Service
 from tests.cascade.shop import write_rich_shop, write_shop
+
+
+@pytest.fixture(scope="module", autouse=True)
+def threads():
+    """A server of this process sets torch to one thread; tests of other rooms that come after have as many as before."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import polars as pl
@@ -118,3 +119,12 @@ def test_a_whole_number_that_the_column_can_t_hold_is_refused(tmp_path):
         table.checked("year", 32_768, "3.year")
     assert refused.value.problem.field == "3.year"
     assert "whole numbers from -32768 to 32767" in refused.value.problem.message
+
+
+def test_another_generation_s_filter_of_a_column_that_is_of_another_type_here_fits_nothing(rules):
+    for columns in ({"colour": {"min": 3}}, {"price": {"any": ["red"]}}, {"grams": {"none": ["red"]}}):
+        wanted = rules.again(json.dumps(columns))
+        assert not rules.mask(wanted).any()
+    wanted = rules.again(json.dumps({"price": {"min": 1}}))
+    assert not wanted.fits({"price": "as an earlier generation's table had it"})
+    assert not wanted.fits({"price": ["a", "b"]})

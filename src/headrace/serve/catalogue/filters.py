@@ -61,7 +61,7 @@ class FilterRules:
         return Filter(json.dumps(columns), columns)
 
     def again(self, said: str) -> Filter:
-        """One that was read before, also by another generation: columns it had and this has not fit nothing."""
+        """One that was read before, also by another generation: columns that this one lacks or types otherwise fit nothing."""
         return Filter(said, json.loads(said)) if said else NOTHING
 
     def mask(self, wanted: Filter) -> Bool:
@@ -72,7 +72,7 @@ class FilterRules:
         size = len(self.table.column("item_id"))
         found = np.ones(size, np.bool_)
         for name, one in wanted.columns.items():
-            found &= _mask(self.table.column(name), one) if name in self.table.schema else np.zeros(size, np.bool_)
+            found &= _mask(self.table.column(name), one) if self._suits(name, one) else np.zeros(size, np.bool_)
         found[0] = False
         self._masks[wanted.said] = found
         while len(self._masks) > _REMEMBERED:
@@ -98,6 +98,14 @@ class FilterRules:
             flat = column.list.explode(keep_nulls=False, empty_as_null=False) if self.table.kind(name) == "list" else column
             self._values[name] = frozenset(flat.drop_nulls().unique().to_list())
         return self._values[name]
+
+    def _suits(self, name: str, wanted: Mapping[str, Any]) -> bool:
+        """There is such a column."""
+        try:
+            self._column(name, Wanted(**wanted))
+        except Refused:
+            return False
+        return True
 
     def _column(self, name: str, wanted: Wanted) -> dict[str, Any]:
         kind, field = self.table.known(name, f"filters.{name}"), f"filters.{name}"
@@ -152,7 +160,8 @@ def _fits(value: Any, wanted: Mapping[str, Any]) -> bool:
         return False
     if "min" not in wanted and "max" not in wanted:
         return True
-    return bool(has) and wanted.get("min", -np.inf) <= has[0] <= wanted.get("max", np.inf)
+    least, most = wanted.get("min", -np.inf), wanted.get("max", np.inf)
+    return bool(has) and _is_number(has[0]) and bool(least <= has[0] <= most)
 
 
 def _mask(column: pl.Series, wanted: Mapping[str, Any]) -> Bool:

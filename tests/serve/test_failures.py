@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import pytest
-from fastapi import FastAPI, Query
+from fastapi import APIRouter, FastAPI, Query
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from headrace.serve.api.failures import handle_failures
@@ -39,13 +39,13 @@ Several = Annotated[
 
 @pytest.fixture(scope="module")
 def app():
-    app = FastAPI()
+    app, included = FastAPI(), APIRouter()
 
     @app.post("/wholes")
     def wholes(sent: Several) -> Any:
         return {}
 
-    @app.delete("/items/{number}")
+    @included.delete("/items/{number}")
     def gone(number: int) -> Any:
         return {}
 
@@ -53,6 +53,7 @@ def app():
     def item(number: int, n: Annotated[int, Query(ge=1)] = 1) -> Any:
         return {}
 
+    app.include_router(included)
     handle_failures(app)
     return app
 

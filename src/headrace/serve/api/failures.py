@@ -89,8 +89,15 @@ def _as_sent(content_type: str) -> str:
 
 def _taken(request: Request) -> list[str]:
     """The methods that the request's path takes."""
-    fit = [one for one in request.app.routes if one.matches(request.scope)[0] is not Match.NONE]
+    fit = [one for one in _routes(request.app.routes) if one.matches(request.scope)[0] is not Match.NONE]
     return sorted({method for one in fit for method in getattr(one, "methods", None) or ()} - {"HEAD"})
+
+
+def _routes(within: Iterable[Any]) -> Iterator[Any]:
+    """Those of included routers too."""
+    for one in within:
+        included = getattr(one, "original_router", None)
+        yield from (one,) if included is None else _routes(included.routes)
 
 
 def _annotation(body: Any) -> Any:

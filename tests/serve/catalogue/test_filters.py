@@ -53,6 +53,7 @@ def test_what_fits(rules):
         ({"listed": {"min": 3}}, "filters.listed", "is not a column"),
         ({"price": {"any": ["cheap"]}}, "filters.price.any", "holds numbers"),
         ({"grams": {"any": [1.5]}}, "filters.grams.any", "holds whole numbers"),
+        ({"price": {"any": [float("nan")]}}, "filters.price.any", "holds numbers"),
         ({"grams": {"any": [1e300]}}, "filters.grams.any", "holds whole numbers"),
         ({"vegan": {"any": ["yes"]}}, "filters.vegan.any", "holds true or false"),
         ({"categories": {"any": [3]}}, "filters.categories.any", "holds lists of texts"),

@@ -129,8 +129,8 @@ class FilterRules:
         return asked
 
 
-def _is_number(value: Value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < np.inf  # NaN is not either
 
 
 def _is_whole(value: Value) -> bool:

@@ -1,3 +1,4 @@
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from headrace.contracts.serving import ServeConfig
 from headrace.data.consent import Impersonal
 from headrace.data.rank_inputs import candidate_batch, user_batch
 from headrace.serve.asked import Asked
+from headrace.serve.catalogue.searched import Searched
 from headrace.serve.explain import explain
 from headrace.serve.logs.impressions import logged_candidates, logged_request
 from headrace.serve.messages import Event, Refused
@@ -149,3 +151,13 @@ def test_its_clock_never_says_the_same_twice(pipeline, tmp_path):
     service = Service(pipeline, tmp_path, now_us=lambda: 1_700_000_000_000_000)
     assert len({service.now_us() for _ in range(100)}) == 100
     service.close()
+
+
+def test_one_that_can_t_be_opened_leaves_no_thread_on_a_closed_state(pipeline, tmp_path, monkeypatch):
+    before = set(threading.enumerate())
+    monkeypatch.setattr(Searched, "ready", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        Service(pipeline, tmp_path, ServeConfig(rotate_s=1000.0))
+    assert set(threading.enumerate()) <= before
+    monkeypatch.undo()
+    Service(pipeline, tmp_path, ServeConfig(rotate_s=1000.0)).close()

@@ -83,7 +83,11 @@ class Service:
             shared = beside.shared if beside is not None else Shared(
                 root, pipeline.graph.store.root, self.settings, self.state, self.metrics, now_us, seat
             )  # fmt: skip
-            self.shared: Shared = shared
+        except BaseException:
+            self.state.close()
+            raise
+        self.shared: Shared = shared
+        try:
             self.event_log, self.impressions = shared.event_log, shared.impressions
             self.shelf = Shelf(pipeline, shared.catalogue, Names.of(pipeline.log), self.cascade.available)
             self.names, self._item_ids = self.shelf.names, ItemIds(self.shelf.names.ids)
@@ -92,7 +96,7 @@ class Service:
             self.new_items = NewItems(pipeline, self.shelf, self.state, self.cascade, self.settings.newcomers)
             self.new_items.ready()
         except BaseException:
-            self.state.close()
+            self.close()
             raise
         self.tally = shared.tally(self.generation)
 

@@ -63,6 +63,7 @@ def links(found, page, name):
 def test_what_is_like_it_is_what_the_api_says(client, service):
     said = client.get(f"/v1/items/{item(2)}/similar?n=12").json()
     found = told(service, item(2))
+    assert found is not None
     assert found.alike_by == said["by"]
     assert [(one, score) for one, _, score in found.alike] == [(one["item_id"], one["score"]) for one in said["items"]]
     page = looked_at(client, item(2))
@@ -101,6 +102,7 @@ def test_nobody_is_named_who_was_erased_or_does_not_consent(service, monkeypatch
 )
 def test_it_says_whether_it_may_be_shown_and_why_not(client, service, item_id, word, says):
     found = told(service, item_id)
+    assert found is not None
     assert found.standing.word == word
     assert says in found.standing.says
     page = looked_at(client, item_id)
@@ -113,6 +115,8 @@ def test_it_says_whether_it_may_be_shown_and_why_not(client, service, item_id, w
 
 def test_a_newcomer_leads_to_its_twin_and_shows_its_picture(client, service):
     found = told(service, f"new{SCRIPT}")
+    assert found is not None
+    assert found.standing.twin is not None
     assert found.standing.twin[0] in {item(number) for number in range(RING)}
     page = looked_at(client, f"new{SCRIPT}")
     assert found.standing.twin[0] in links(page, "items", "item")

@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 from headrace.serve.api.described import needed
 from headrace.serve.app import create_app
 from headrace.serve.console.api_told import Pages
+from headrace.serve.console.view import ticked
 from headrace.serve.guard.keys import add_key
 from tests.serve.console.hostile import SCRIPT
 from tests.serve.console.markup import check_harmless
@@ -106,3 +107,8 @@ def test_a_key_to_read_opens_it_and_nothing_of_others_is_loaded(hostile_run, tmp
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert not re.search(r"(?:src|href|action)=\"(?:https?:)?//", page.text)
+
+
+def test_what_stands_between_backticks_is_code_and_nothing_else_is_markup():
+    assert ticked("`at` <b>& `x") == "<code>at</code> &lt;b&gt;&amp; <code>x</code>"
+    assert ticked("plain") == "plain"

@@ -12,6 +12,7 @@ from typing import Any
 
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from headrace import __version__
 from headrace.evaluate.charts import figure
@@ -50,7 +51,8 @@ class View:
             lstrip_blocks=True,
         )  # fmt: skip
         self._pages.globals |= {"links": links, "asset": asset, "chart": chart, "version": __version__, "root": ROOT}
-        self._pages.filters |= {"figure": figure, "count": count, "when": when, "ms": milliseconds, "span": span}
+        told = {"figure": figure, "count": count, "when": when, "ms": milliseconds, "span": span, "ticked": ticked}
+        self._pages.filters |= told
 
     def page(self, template: str, *, here: Link, status: int = 200, **values: Any) -> HTMLResponse:
         """here: the page's own link. A template also sees the name of the run and which generation answers."""
@@ -75,6 +77,12 @@ def when(at_us: int) -> str:
 def milliseconds(value: float) -> str:
     """A dash for none."""
     return "-" if math.isnan(value) else f"{value:.3g} ms" if value < 1000 else f"{value / 1000:.3g} s"
+
+
+def ticked(said: str) -> Markup:
+    """What stands between backticks as code."""
+    parts = enumerate(said.split("`"))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if number % 2 else escape(part) for number, part in parts)
 
 
 def span(seconds: float) -> str:

@@ -200,6 +200,14 @@ def test_a_filtered_page_is_filled_from_what_fits(client):
     assert client.post("/v1/recommend", json=again).status_code == 409
 
 
+def test_retrievers_that_had_no_time_are_not_said_to_have_proposed_too_little(client):
+    page(client)  # from now on it is known what a stage takes
+    ask = {"user_id": "c2", "filters": {"colour": {"any": ["blue"]}}, "deadline_ms": 0.0001}
+    answer = client.post("/v1/recommend", json=ask).json()
+    assert {"retrieve.itemknn", "retrieve.sasrec"} <= set(answer["degraded"])
+    assert answer["said"] == []
+
+
 @pytest.mark.parametrize("path", ["recommend", "search"])
 def test_a_filter_that_is_no_column_is_refused_with_the_nearest(client, path):
     ask = {"user_id": "c1", "filters": {"color": {"any": ["red"]}}}

@@ -27,7 +27,9 @@ def said_of_filters(service: Service, given: Given) -> list[str]:
 
 
 def _filled_by_fallback(given: Given) -> int:
-    """Items of the page that nobody else proposed."""
+    """Items of the page that nobody else proposed; none where retrievers had no time to, which the page says for itself."""
+    if any(stage.startswith("retrieve.") for stage in given.asked.skipped):
+        return 0
     if given.walked is None or _FALLBACK not in given.walked.recalled.scores:
         return 0
     recalled, shown = given.walked.recalled, given.walked.slates.items[0, : given.asked.slots]

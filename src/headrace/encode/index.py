@@ -1,7 +1,8 @@
 """The port of vector indexes: which stored vectors have the largest inner product with a query's (for unit vectors, the cosine).
 
 Ids are the vocabulary's dense numbers (int32, from 1; 0 is none), so an index may keep one place for each up to the largest.
-`exact` is the reference and the default; `hnsw` is for catalogues where a pass over every vector takes too long.
+`exact` is the reference and the default; where a pass over every vector takes too long, `codes` passes over an eighth of their
+bytes, and `hnsw` walks a graph.
 """
 
 from __future__ import annotations

@@ -49,8 +49,11 @@ class Nearest:
         k = min(k, self.size)
         items, scores = np.zeros((len(queries), k), np.int32), np.full((len(queries), k), np.nan, np.float32)
         for row in range(len(queries)) if speaks is None else np.flatnonzero(speaks).tolist():
-            had = items[row, :0] if allowed.blocked is None else np.unique(allowed.blocked.take([row]).items)
-            found, products = self.index.search(queries[row : row + 1], k + len(had), allowed.items)
+            had = None if allowed.blocked is None else np.unique(allowed.blocked.take([row]).items)
+            found, products = self.index.search(queries[row : row + 1], k if had is None else k + len(had), allowed.items)
+            if had is None:
+                items[row], scores[row] = found[0], products[0]
+                continue
             kept = np.flatnonzero((found[0] > 0) & ~np.isin(found[0], had))[:k]
             items[row, : len(kept)], scores[row, : len(kept)] = found[0, kept], products[0, kept]
         return Candidates(items, {stage: scores})

@@ -28,6 +28,12 @@ class NearestConfig:
     """Of index = "codes": times k that are compared exactly."""
 
 
+def need_index(asked: NearestConfig) -> None:
+    """Before hours of training: MissingExtra where the index can't be made."""
+    if asked.index == "codes":
+        CodesIndex(1)
+
+
 class Nearest:
     """index: of the items that may be proposed at all, by their numbers. size: numbers in the catalogue, 0 counted in."""
 

@@ -27,7 +27,7 @@ from headrace.contracts.seams import Learned
 from headrace.contracts.training import TrainConfig
 from headrace.data.negatives import Uniform
 from headrace.data.sequences import WindowBatches
-from headrace.encode.nearest import Nearest, NearestConfig, is_of_index
+from headrace.encode.nearest import Nearest, NearestConfig, is_of_index, need_index
 from headrace.nn.body.call import Inputs
 from headrace.nn.body.config import TransformerConfig
 from headrace.nn.body.stack import Stack
@@ -68,6 +68,7 @@ class SASRec(nn.Module):
         self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
 
     def learn(self, interactions: Interactions, artifacts: Mapping[str, Any]) -> Learned:
+        need_index(self.config)
         self._make(interactions.n_items)
         self.available.copy_(torch.from_numpy(interactions.available & (interactions.item_counts() > 0)))
         settings = self.config

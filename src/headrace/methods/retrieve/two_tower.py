@@ -28,7 +28,7 @@ from headrace.contracts.training import TrainConfig
 from headrace.data.negatives import InBatch
 from headrace.data.next_items import NextItemBatches
 from headrace.data.rank_inputs import user_batch
-from headrace.encode.nearest import Nearest, NearestConfig, is_of_index
+from headrace.encode.nearest import Nearest, NearestConfig, is_of_index, need_index
 from headrace.nn.fields import FieldShapes
 from headrace.nn.state import arrays_of, load_arrays_into
 from headrace.nn.topk import top_k
@@ -65,6 +65,7 @@ class TwoTower(nn.Module):
         self._indexed: tuple[Tensor, Nearest] | None = None
 
     def learn(self, interactions: Interactions, artifacts: Mapping[str, Any]) -> Learned:
+        need_index(self.config)
         features, settings, vectors = artifacts["features"], self.config, artifacts["features"].item_vectors
         users = [name for name in features.sizes if name.startswith("user.")]
         self._make(FieldShapes.of(interactions, users, features.sizes, vectors=vectors))

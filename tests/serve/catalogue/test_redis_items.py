@@ -140,6 +140,19 @@ def test_a_redis_that_lost_everything_gets_it_back_from_a_server_s_copy(opened):
     assert other.get("old").row["title"] == "New", "what was said later stands"
 
 
+def test_all_items_are_read_in_parts_each_once(opened, monkeypatch):
+    one, other = opened("a"), opened("b")
+    one.put([{"item_id": f"item {number}"} for number in range(700)], {}, 10)  # more than Redis keeps in one piece
+    asked, ask = [], other.server.ask
+    monkeypatch.setattr(other.server, "ask", lambda work: asked.append(work) or ask(work))
+    monkeypatch.setattr("headrace.serve.catalogue.redis_items._AT_ONCE", 100)
+    stamp, found = other.since(-1)
+    assert sorted(kept.item_id for kept in found) == sorted(f"item {number}" for number in range(700))
+    assert len(asked) > 5
+    one.delete("item 3", None, 20)
+    assert [kept.item_id for kept in other.since(stamp)[1]] == ["item 3"]
+
+
 def test_what_was_put_in_the_time_of_the_embedded_state_goes_on_to_hold(opened, tmp_path):
     (tmp_path / "a").mkdir()
     before = LayeredState(tmp_path / "a", Log.from_tables(tmp_path / "tables"), "k", map_gb=0.1)

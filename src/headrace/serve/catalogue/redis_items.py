@@ -24,6 +24,8 @@ from headrace.serve.state.redis_scripts import CHANGE, CHANGED, CHANGES, ITEM_RO
 from headrace.serve.state.redis_server import Unavailable
 from headrace.serve.state.redis_state import RedisState
 
+_AT_ONCE = 1000
+
 
 class RedisCatalogue(Catalogue):
     """Cost: a put takes two round trips, a look at the changes one."""
@@ -52,13 +54,13 @@ class RedisCatalogue(Catalogue):
             return stamp, []
         try:
             number, whole, *rest = self.server.ask(lambda _: self._since_script([ITEMS, CHANGES, CHANGED], [stamp]))
+            found = self._all() if whole else [kept_of(value) for value in (rest[0] if rest else [])]
         except Unavailable:
             if stamp < 0:  # who starts must know what is gone
                 raise
             self.behind = True
             return stamp, []
         self.behind = False
-        found = [kept_of(value) for value in (rest[0] if rest else [])]
         if whole:
             found += self._put_back(found)
         self._copy(found)
@@ -79,6 +81,19 @@ class RedisCatalogue(Catalogue):
             looked = [part for pair in zip(names.values(), before, strict=True) for part in (pair[0], pair[1] or b"")]
             if not args or self._took([len(names), *looked, *args]):
                 return told
+
+    def _all(self) -> list[Kept]:
+        """So many at a time that nobody else waits long. One that changes meanwhile is read again with the next changes."""
+        found, place = dict[bytes, bytes](), 0
+        while True:
+            place, some = self._after(place)
+            found |= some
+            if place == 0:
+                return [kept_of(value) for value in found.values()]
+
+    def _after(self, place: int) -> tuple[int, dict[bytes, bytes]]:
+        found: tuple[int, dict[bytes, bytes]] = self.server.ask(lambda redis: redis.hscan(ITEMS, place, count=_AT_ONCE))
+        return found
 
     def _took(self, args: Sequence[Any]) -> bool:
         """Whether all still stood as it was read."""

@@ -131,13 +131,14 @@ return 1
 """
 
 SINCE = """
--- KEYS: items, changes, changed. ARGV: the number of the last change that is known. Told: the number now; 1: all items; items
+-- KEYS: items, changes, changed. ARGV: the number of the last change that is known. Told: the number now; 1: all have to be
+-- read; items
 local now = tonumber(redis.call("GET", KEYS[3]) or "0")
 local behind = now - ARGV[1]
 if behind == 0 then return {ARGV[1], 0} end
 local number = string.format("%.0f", now)
 if tonumber(ARGV[1]) < 0 or behind < 0 or behind > redis.call("LLEN", KEYS[2]) then
-  return {number, 1, redis.call("HVALS", KEYS[1])}
+  return {number, 1}
 end
 local found, before = {}, {}
 for _, name in ipairs(redis.call("LRANGE", KEYS[2], -behind, -1)) do

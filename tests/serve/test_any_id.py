@@ -64,6 +64,9 @@ def test_control_characters_are_refused_where_they_would_be_kept_and_found_nowhe
         ("events", bought(one, "p1"), "user_id"),
         ("events", [bought("c1", "p1"), bought("c1", one)], "1.item_id"),
         ("events", bought("c1", "p1", event_id=one), "event_id"),
+        ("events", bought("c1", "p1", request_id=one), "request_id"),
+        ("events", bought("c1", "p1", session_id=one), "session_id"),
+        ("events", bought("c1", "p1", undoes=one), "undoes"),
         ("search", {"query": "wool", "user_id": one}, "user_id"),
     ):
         refused = client.post(f"/v1/{path}", json=body)

@@ -81,11 +81,11 @@ class Event(BaseModel):
     at: AwareDatetime = Field(description="ISO 8601 with its offset from UTC.", examples=["2026-01-01T10:00:00Z"])
     kind: str | None = Field(default=None, min_length=1, description="May be left out where the log has one kind alone.")
     value: float | None = Field(default=None, allow_inf_nan=False, description="A rating, a price, seconds: as the kind has it.")
-    request_id: str | None = Field(default=None, description="Of the page it was done on: so the page counts as clicked.")
+    request_id: Id | None = Field(default=None, description="Of the page it was done on: so the page counts as clicked.")
     position: int | None = Field(default=None, ge=1, lt=2**31, description="Where on the page, from 1.")
-    session_id: str | None = Field(default=None, description="A gap of 30 minutes parts sessions where it is missing.")
-    query: str | None = Field(default=None, description="What had been searched for.")
-    undoes: str | None = Field(default=None, description="The event_id of the one that this takes back.")
+    session_id: Id | None = Field(default=None, description="A gap of 30 minutes parts sessions where it is missing.")
+    query: str | None = Field(default=None, max_length=10_000, description="What had been searched for.")
+    undoes: Id | None = Field(default=None, description="The event_id of the one that this takes back.")
 
 
 _ONE, _SEVERAL = "one event", "several events"

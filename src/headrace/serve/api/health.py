@@ -4,6 +4,7 @@ import os
 import shutil
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
 from headrace.serve.messages import Key
@@ -36,7 +37,7 @@ def routes(serving: Serving) -> APIRouter:
         response.status_code = 503 if reasons else 200
         return Ready(ready=not reasons, generation=serving.service.generation, reasons=reasons)
 
-    @router.get("/metrics", summary="Counts and latencies, for Prometheus")
+    @router.get("/metrics", response_class=PlainTextResponse, summary="Counts and latencies, for Prometheus")
     def metrics() -> Response:
         return Response(serving.metrics.text(), media_type=serving.metrics.content_type)
 

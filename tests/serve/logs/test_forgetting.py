@@ -14,6 +14,7 @@ from headrace.serve.logs.forgetting import forget_served
 from headrace.serve.messages import Event
 from headrace.serve.service import Service
 from headrace.serve.state.layered import LayeredState
+from tests.cli.forked import Forked
 from tests.serve.test_app import bought, items, serving
 
 HEADRACE = Path(sys.executable).parent / "headrace"
@@ -113,9 +114,13 @@ def test_over_http_and_then_the_run_has_to_be_built_again(own_run):
         assert client.post("/v1/events", json=bought("c7", "p2")).json() == {"stored": 0, "repeated": 0, "erased": 1}
         assert len(items(client.post("/v1/recommend", json={"user_id": "c7"}).json())) == 4
     assert [user for events in served_events(own_run / "served") for user in events["user_id"]] == ["c8"]
-    for verb in (["serve", "--port", "0"], ["recommend", "c8"], ["explain", "c8"]):
-        refused = subprocess.run([HEADRACE, verb[0], own_run, *verb[1:]], capture_output=True, text=True, timeout=300)
-        assert refused.returncode == 2
-        assert " is not there" in refused.stderr
-        assert "Run headrace build again" in refused.stderr
-        assert len(refused.stderr.splitlines()) == 1
+    run, forked = str(own_run), Forked()
+    try:
+        told = forked.at_once([["serve", run, "--port", "0"], ["recommend", run, "c8"], ["explain", run, "c8"]], cwd=own_run)
+    finally:
+        forked.close()
+    for refused in told:
+        assert refused.code == 2
+        assert " is not there" in refused.said
+        assert "Run headrace build again" in refused.said
+        assert len(refused.said.splitlines()) == 1

@@ -143,8 +143,13 @@ def test_a_redis_that_lost_everything_gets_it_back_from_a_server_s_copy(opened):
 def test_all_items_are_read_in_parts_each_once(opened, monkeypatch):
     one, other = opened("a"), opened("b")
     one.put([{"item_id": f"item {number}"} for number in range(700)], {}, 10)  # more than Redis keeps in one piece
-    asked, ask = [], other.server.ask
-    monkeypatch.setattr(other.server, "ask", lambda work: asked.append(work) or ask(work))
+    asked, after = [], other._after
+
+    def counted(place):
+        asked.append(place)
+        return after(place)
+
+    monkeypatch.setattr(other, "_after", counted)
     monkeypatch.setattr("headrace.serve.catalogue.redis_items._AT_ONCE", 100)
     stamp, found = other.since(-1)
     assert sorted(kept.item_id for kept in found) == sorted(f"item {number}" for number in range(700))

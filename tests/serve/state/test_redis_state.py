@@ -130,8 +130,13 @@ def test_an_empty_redis_is_filled_from_the_files(opened, redis, tables):
 
 def test_files_fill_it_in_steps_that_nobody_waits_long_for(opened, monkeypatch):
     monkeypatch.setattr("headrace.serve.state.redis_state._MANY", 100)
-    state, steps, script = opened("a"), [], RedisState._sent
-    monkeypatch.setattr(RedisState, "_sent", lambda self, some, **how: steps.append(len(some)) or script(self, some, **how))
+    state, steps, sent = opened("a"), [], RedisState._sent
+
+    def counted(self, some, **how):
+        steps.append(len(some))
+        return sent(self, some, **how)
+
+    monkeypatch.setattr(RedisState, "_sent", counted)
     state.rebuild([pl.concat([row("new", "i3", number, f"e{number}") for number in range(250)])])
     assert steps == [100, 100, 50]
     assert state.history(["new"], np.array([2**62])).lengths.tolist() == [250]

@@ -9,24 +9,19 @@ from headrace.encode import optional as optional_file
 from headrace.encode.codes import CodesConfig, CodesIndex
 from headrace.encode.exact import ExactIndex
 from headrace.testing.index import check_index
+from tests.encode.neighbours import clustered, recall
 
 CODES_ALONE = CodesConfig(most=1e9)
 
 
-def clustered(n, dim, name, *, centres=200):
-    """Around shared centres, of unequal length, and not about zero."""
-    centre = rng(0, "centres").normal(size=(centres, dim))
-    draw = rng(0, name)
-    return (centre[draw.integers(centres, size=n)] + 0.6 * draw.normal(size=(n, dim)) + 0.5).astype(np.float32)
-
-
-def recall(found, wanted):
-    return np.mean([len(np.intersect1d(a, b)) / np.count_nonzero(b) for a, b in zip(found, wanted, strict=True)])
+def uneven(n, dim, name):
+    """Of unequal length, and not about zero."""
+    return (clustered(n, dim, name) + 0.5).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
 def both():
-    vectors, ids = clustered(6000, 48, "stored"), rng(0, "ids").permutation(np.arange(1, 6001)).astype(np.int32)
+    vectors, ids = uneven(6000, 48, "stored"), rng(0, "ids").permutation(np.arange(1, 6001)).astype(np.int32)
     exact, codes = ExactIndex(48), CodesIndex(48)
     for index in (exact, codes):
         index.upsert(ids, vectors)
@@ -42,7 +37,7 @@ def test_contract(config):
 def test_recall_against_exact_and_the_scores_of_exact(both, share, monkeypatch):
     exact, codes = both
     allowed = None if share is None else rng(0, "allowed").random(6001) < share
-    queries = clustered(100, 48, "queries")
+    queries = uneven(100, 48, "queries")
     wanted, products = exact.search(queries, 10, allowed)
     assert len(codes.arrays()["ids"]) == 6000
     monkeypatch.setattr(codes, "_exact", Only(codes._exact))  # the codes have to answer
@@ -64,7 +59,7 @@ class Only:
 
 def test_where_few_are_allowed_or_much_is_asked_for_it_is_exact(both, monkeypatch):
     exact, codes = both
-    queries, few = clustered(5, 48, "queries"), rng(0, "allowed").random(6001) < 0.1
+    queries, few = uneven(5, 48, "queries"), rng(0, "allowed").random(6001) < 0.1
     monkeypatch.setattr(codes, "_near", lambda *_: pytest.fail("the codes answer"))
     for k, allowed in ((10, few), (63, None)):  # of 6,000 at most 375 may be looked at
         assert (codes.search(queries, k, allowed)[0] == exact.search(queries, k, allowed)[0]).all()
@@ -73,7 +68,7 @@ def test_where_few_are_allowed_or_much_is_asked_for_it_is_exact(both, monkeypatc
 def test_where_what_is_left_falls_short_it_is_exact(both):
     """All that is near was taken out: a share of a half does not say so."""
     exact, codes = both
-    query = clustered(1, 48, "queries")
+    query = uneven(1, 48, "queries")
     allowed = np.ones(6001, np.bool_)
     allowed[exact.search(query, 3000)[0][0]] = False
     assert (codes.search(query, 10, allowed)[0] == exact.search(query, 10, allowed)[0]).all()
@@ -97,7 +92,7 @@ def test_what_is_stored_answers_the_same_beside_the_same_vectors(both):
     made = CodesIndex.over(vectors, np.arange(6001) > 0, codes.config)
     for name, values in codes.arrays().items():
         np.testing.assert_array_equal(made.arrays()[name], values)
-    queries = clustered(20, 48, "queries")
+    queries = uneven(20, 48, "queries")
     for part, wanted, twice in zip(again.search(queries, 9), codes.search(queries, 9), made.search(queries, 9), strict=True):
         np.testing.assert_array_equal(part, wanted)
         np.testing.assert_array_equal(twice, wanted)
@@ -105,7 +100,7 @@ def test_what_is_stored_answers_the_same_beside_the_same_vectors(both):
 
 def test_a_deleted_vector_is_in_no_codes(tmp_path):
     index = CodesIndex(4, CODES_ALONE)
-    index.upsert(np.arange(1, 9, dtype=np.int32), clustered(8, 4, "stored"))
+    index.upsert(np.arange(1, 9, dtype=np.int32), uneven(8, 4, "stored"))
     index.delete(np.array([3], np.int32))
     assert 3 not in index.arrays()["ids"]
     assert index.stats()["kind"] == "codes"
@@ -118,11 +113,11 @@ def test_any_sequence_of_upserts_and_deletes_agrees_with_exact(steps, seed):
     for number, (stores, ids) in enumerate(steps):
         for index in (exact, codes):
             if stores:
-                index.upsert(np.array(ids, np.int32), clustered(len(ids), 4, number))
+                index.upsert(np.array(ids, np.int32), uneven(len(ids), 4, number))
             else:
                 index.delete(np.array(ids, np.int32))
     assert len(codes) == len(exact)
-    queries = clustered(4, 4, "queries")
+    queries = uneven(4, 4, "queries")
     found, wanted = (index.search(queries, 5) for index in (codes, exact))
     np.testing.assert_allclose(found[1], wanted[1], rtol=1e-4, atol=1e-5)
 

@@ -9,25 +9,19 @@ from headrace.encode import optional as optional_file
 from headrace.encode.exact import ExactIndex
 from headrace.encode.hnsw import HNSWConfig, HNSWIndex
 from headrace.testing.index import check_index
+from tests.encode.neighbours import clustered, recall
 
 GRAPH_ALONE = HNSWConfig(exact_below=0)
 
 
-def clustered(n, dim, name, *, centres=200, seed=0):
-    """Unit vectors around shared centres."""
-    centre = rng(seed, "centres").normal(size=(centres, dim))
-    draw = rng(seed, name)
-    vectors = centre[draw.integers(centres, size=n)] + 0.6 * draw.normal(size=(n, dim))
+def unit(n, dim, name):
+    vectors = clustered(n, dim, name)
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-
-
-def recall(found, wanted):
-    return np.mean([len(np.intersect1d(a, b)) / np.count_nonzero(b) for a, b in zip(found, wanted, strict=True)])
 
 
 @pytest.fixture(scope="module")
 def both():
-    vectors = clustered(5000, 32, "stored")
+    vectors = unit(5000, 32, "stored")
     ids = rng(0, "ids").permutation(np.arange(1, 5001)).astype(np.int32)
     exact, graph = ExactIndex(32), HNSWIndex(32, GRAPH_ALONE)
     for index in (exact, graph):
@@ -44,7 +38,7 @@ def test_contract(config):
 def test_recall_against_exact(both, share):
     exact, graph = both
     allowed = None if share is None else rng(0, "allowed").random(5001) < share
-    queries = clustered(200, 32, "queries")
+    queries = unit(200, 32, "queries")
     found, wanted = (index.search(queries, 10, allowed)[0] for index in (graph, exact))
     assert (found > 0).all()
     assert recall(found, wanted) >= 0.95
@@ -52,7 +46,7 @@ def test_recall_against_exact(both, share):
 
 def test_where_few_are_allowed_it_is_exact():
     graph = HNSWIndex(8, HNSWConfig(ef_search=4, exact_below=8))
-    vectors = clustered(400, 8, "stored")
+    vectors = unit(400, 8, "stored")
     graph.upsert(np.arange(1, 401, dtype=np.int32), vectors)
     graph._graph = None  # whoever answers now, it is not the graph
     few = np.arange(401) % 4 == 1  # 100 of 400: n s² = 25 < 32
@@ -64,7 +58,7 @@ def test_where_few_are_allowed_it_is_exact():
 def test_the_same_upserts_make_the_same_graph(tmp_path):
     for name in ("one", "two"):
         index = HNSWIndex(8, GRAPH_ALONE)
-        vectors = clustered(300, 8, "stored")
+        vectors = unit(300, 8, "stored")
         index.upsert(np.arange(1, 201, dtype=np.int32), vectors[:200])
         index.upsert(np.arange(101, 301, dtype=np.int32), vectors[100:])
         (tmp_path / name).mkdir()
@@ -75,8 +69,8 @@ def test_the_same_upserts_make_the_same_graph(tmp_path):
 
 def test_a_deleted_vector_leaves_the_graph_at_a_quarter_and_before_it_is_saved(tmp_path):
     index = HNSWIndex(8, GRAPH_ALONE)
-    index.upsert(np.arange(1, 101, dtype=np.int32), clustered(100, 8, "stored"))
-    index.upsert(np.arange(1, 11, dtype=np.int32), clustered(10, 8, "new"))
+    index.upsert(np.arange(1, 101, dtype=np.int32), unit(100, 8, "stored"))
+    index.upsert(np.arange(1, 11, dtype=np.int32), unit(10, 8, "new"))
     index.delete(np.arange(11, 21, dtype=np.int32))
     assert index.stats()["dead"] == 20
     index.delete(np.arange(21, 41, dtype=np.int32))
@@ -96,11 +90,11 @@ def test_any_sequence_of_upserts_and_deletes_agrees_with_exact(steps, seed):
     for number, (stores, ids) in enumerate(steps):
         for index in (exact, graph):
             if stores:
-                index.upsert(np.array(ids, np.int32), clustered(len(ids), 4, number))
+                index.upsert(np.array(ids, np.int32), unit(len(ids), 4, number))
             else:
                 index.delete(np.array(ids, np.int32))
     assert len(graph) == len(exact)
-    queries = clustered(4, 4, "queries")
+    queries = unit(4, 4, "queries")
     found, wanted = (index.search(queries, 5) for index in (graph, exact))
     np.testing.assert_allclose(found[1], wanted[1], rtol=0, atol=1e-5)
 
